@@ -1,0 +1,21 @@
+"""Trains Vision Transformers on small images. The command is `vit-train`; this is its surface for Python.
+
+Importing this package imports neither TensorFlow nor Keras.
+"""
+
+from os import PathLike
+from typing import Any
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "load_model"]
+
+
+def load_model(path: str | PathLike[str]) -> Any:
+    """Loads a run's model.keras: a Keras model from uint8 images [B, H, W, 3] to float32 logits [B, classes]."""
+    import keras
+
+    # Importing the modules registers the layers that the file refers to.
+    from vit_train.models import layers
+
+    return keras.saving.load_model(path, compile=False)

@@ -1,0 +1,108 @@
+"""The command `vit-train`: Hydra's arguments in, a run and an exit code out."""
+
+import argparse
+import itertools
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from vit_train.errors import ConfigError, VitTrainError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see vit-train --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code; `arguments` default to those of the process."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _run(arguments)
+    except VitTrainError as error:
+        from vit_train.console import say_error
+
+        say_error(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] in (["-sc"], ["--shell-completion"]):
+        return _complete()
+    options = _parse(arguments)
+    if options.help or options.version:
+        _inform(options.version)
+        return 0
+    if options.multirun:
+        return _sweep(options.overrides)
+    from vit_train.compose import load_config, to_yaml
+
+    config = load_config(options.overrides)
+    if options.cfg:
+        print(to_yaml(config), end="")
+        return 0
+    from vit_train.console import print_table
+    from vit_train.report.writer import RESULT_HEADER, result_rows
+    from vit_train.train import train
+
+    report = train(config)
+    print_table(RESULT_HEADER, result_rows(report))
+    print(report.run_dir)
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog="vit-train", add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--version", action="store_true")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-c", "--cfg", choices=["job"])
+    return parser.parse_intermixed_args(arguments)
+
+
+def _inform(version: bool) -> None:
+    if version:
+        from vit_train import __version__
+
+        print(f"vit-train {__version__}")
+    else:
+        from vit_train.help import help_text
+
+        print(help_text(), end="")
+
+
+def _complete() -> int:
+    """Tab completion, which Hydra does from the same files; it reads the arguments of the process."""
+    import hydra
+
+    from vit_train.groups import config_folder
+
+    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(lambda _: None)()
+    return 0
+
+
+def _sweep(overrides: list[str]) -> int:
+    """Runs every combination in a process of its own, so that one run's failure or memory is not the next one's."""
+    from vit_train.compose import parse
+    from vit_train.console import say, say_error
+
+    choices = [
+        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [text]
+        for text, override in ((text, parse(text)) for text in overrides)
+    ]
+    jobs = list(itertools.product(*choices))
+    failures = []
+    for number, job in enumerate(jobs, 1):
+        say(f"[{number}/{len(jobs)}] vit-train {' '.join(job)}")
+        code = subprocess.run([sys.executable, "-m", "vit_train", *job], check=False).returncode
+        if code:
+            failures.append(f"run {number} ended with exit code {code}: vit-train {' '.join(job)}")
+    for failure in failures:
+        say_error(failure)
+    return 1 if failures else 0

@@ -1,0 +1,67 @@
+"""Command-line overrides and conf/*.yaml -> Config, through Hydra. Every mistake becomes one sentence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vit_train.config import Config
+from vit_train.convert import convert, keys_of, nearest, unknown_key
+from vit_train.errors import ConfigError
+from vit_train.groups import OPTIONAL_GROUPS, config_folder, groups
+
+
+def load_config(overrides: Sequence[str] = ()) -> Config:
+    """The config for command-line arguments such as ["dataset=digits", "model.depth=2"]; raises ConfigError."""
+    for text in overrides:
+        _check(text, parse(text))
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            values = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
+    return convert(Config, values)
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved config as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.create(config.to_dict()))
+
+
+def parse(text: str) -> Override:
+    """One command-line argument, taken apart by Hydra's grammar; raises ConfigError if it is not KEY=VALUE."""
+    try:
+        return OverridesParser.create().parse_overrides([text])[0]
+    except HydraException as error:
+        raise ConfigError(f"'{text}': is not KEY=VALUE ({_first_line(error)}); quote special characters") from None
+
+
+def _check(text: str, override: Override) -> None:
+    """Finds what Hydra would let pass, or would say in many lines."""
+    key, options = override.key_or_group, groups().get(override.key_or_group)
+    if override.package is not None or override.is_delete():
+        raise ConfigError(f"{text}: keys cannot be moved or removed; set a value with KEY=VALUE")
+    if override.is_sweep_override():
+        raise ConfigError(f"{text}: asks for several runs; add -m, or write a list as KEY=[A,B]")
+    if options is not None:
+        _check_option(text, key, override.value(), options)
+        return
+    leaves = [name for name, _, _ in keys_of(Config)]
+    if key not in leaves and not any(name.startswith(f"{key}.") for name in leaves):
+        raise unknown_key(text.lstrip("+"), key, [*leaves, *groups()])
+
+
+def _check_option(text: str, group: str, value: object, options: list[str]) -> None:
+    # Hydra also takes several options of a group, and keys in braces; both would end as a strict conversion error.
+    if value in options or isinstance(value, dict) or (value is None and group in OPTIONAL_GROUPS):
+        return
+    raise ConfigError(f"{text}: must be one of {', '.join(options)}{nearest(str(value), options)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")

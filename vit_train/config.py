@@ -1,0 +1,184 @@
+"""What a run can be told: every key with its type, meaning, unit and limits. The values stand in conf/*.yaml."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vit_train.convert import key
+from vit_train.durations import Duration
+from vit_train.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """Which images to learn from."""
+
+    name: Literal["cifar10", "cifar100", "digits"] = key("the data set")
+    root: str | None = key("folder or archive with the official files; null looks in the usual places, then downloads")
+    fraction: float = key("share of train and test images to use, the same share of every class", above=0, maximum=1)
+    validation: float | Literal["last"] = key(
+        "share of train images held out, drawn from every class; 'last' takes the last tenth as keras.io does",
+        above=0, below=1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How training images are varied."""
+
+    flip: bool = key("mirror left to right in half of the draws")
+    rotation: float = key("largest rotation to either side, in full turns", minimum=0, maximum=0.5)
+    zoom: float = key("largest zoom of height and of width, each drawn alone, as a share", minimum=0, below=1)
+    placement: Literal["host", "device"] = key("warp in tf.data on the CPU, or in front of the model on the accelerator")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VitConfig:
+    """The Vision Transformer."""
+
+    name: Literal["vit"] = key("the architecture")
+    image_size: int = key("side of the square image the model sees, in pixels; images are resized to it", minimum=1)
+    patch_size: int = key("side of a patch, in pixels; must divide image_size", minimum=1)
+    projection_dim: int = key("width of a token", minimum=1)
+    depth: int = key("number of transformer blocks", minimum=1)
+    heads: int = key("attention heads per block", minimum=1)
+    key_dim: int | None = key("width of a head; null shares projection_dim out among the heads", minimum=1)
+    mlp_ratio: float = key("hidden width of a block's MLP, as a multiple of projection_dim", above=0)
+    pooling: Literal["flatten", "average", "class_token"] = key("how tokens become one vector")
+    position_embedding: Literal["learned", "sincos", "none"] = key("what tells tokens apart by place")
+    head_units: tuple[int, ...] = key("widths of the dense layers between pooling and logits, such as [2048,1024]",
+                                      minimum=1)  # fmt: skip
+    dropout: float = key("dropout rate inside the blocks", minimum=0, below=1)
+    head_dropout: float = key("dropout rate before and inside the head", minimum=0, below=1)
+    attention_initializer: Literal["glorot_2021", "glorot"] = key(
+        "spread of the first attention kernels: as Keras 2 drew them in 2021, or as Keras 3 does"
+    )
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.patch_size:
+            raise ConfigError(
+                f"model.patch_size={self.patch_size}: does not divide model.image_size={self.image_size}; "
+                f"choose one of {', '.join(map(str, _divisors(self.image_size)))}"
+            )
+        if self.key_dim is None and self.projection_dim % self.heads:
+            raise ConfigError(
+                f"model.heads={self.heads}: does not divide model.projection_dim={self.projection_dim} while "
+                "model.key_dim is null; change one of them or set model.key_dim"
+            )
+        if self.position_embedding == "sincos" and (self.projection_dim % 4 or self.projection_dim < 8):
+            raise ConfigError(
+                f"model.projection_dim={self.projection_dim}: model.position_embedding=sincos needs a multiple of 4, "
+                "at least 8"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW."""
+
+    name: Literal["adamw"] = key("the update rule")
+    learning_rate: float = key("highest learning rate of the schedule", above=0)
+    weight_decay: float = key("strength of the weight decay; its unit is set by decay", minimum=0)
+    decay: Literal["independent", "scaled"] = key(
+        "w -= weight_decay * schedule * w (tensorflow-addons), or w -= weight_decay * learning rate * w (Keras, PyTorch)"
+    )
+    exclude: tuple[str, ...] = key("regular expressions; a variable whose path one of them finds is not decayed")
+    beta_1: float = key("share of the old mean of gradients kept per step", minimum=0, below=1)
+    beta_2: float = key("share of the old mean of squared gradients kept per step", minimum=0, below=1)
+    epsilon: float = key("added to the root of the mean squared gradient", above=0)
+    clip_norm: float | None = key("largest norm of all gradients together; null does not clip", above=0)
+
+    def __post_init__(self) -> None:
+        for pattern in self.exclude:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ConfigError(f"optimizer.exclude=[{pattern}]: is not a regular expression: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How the learning rate moves."""
+
+    name: Literal["constant", "cosine"] = key("shape after the warmup")
+    warmup: Duration = key("linear rise from 0, in steps (500) or epochs ('2 epochs')")
+    final: float = key("learning rate at the end, as a share of the highest", minimum=0, maximum=1)
+
+    def __post_init__(self) -> None:
+        if self.name == "constant" and self.final != 1:
+            raise ConfigError(f"schedule.final={self.final:g}: schedule=constant stays at 1; use schedule=cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStoppingConfig:
+    """When to stop before the last epoch."""
+
+    monitor: Literal["val_accuracy", "val_top5_accuracy", "val_loss"] = key("the figure that has to improve")
+    patience: int | None = key("epochs without improvement before training stops; null never stops", minimum=1)
+    min_delta: float = key("smallest change that counts as improvement", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """Which epoch's weights are the result."""
+
+    monitor: Literal["val_accuracy", "val_top5_accuracy", "val_loss"] = key("the figure that picks the best epoch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How long and in what portions to train."""
+
+    epochs: int = key("passes over the training images", minimum=1)
+    batch_size: int = key("images per step", minimum=1)
+    steps_per_epoch: int | None = key("steps per epoch; null goes through all training images", minimum=1)
+    reshuffle: bool = key("whether every epoch has an order of its own; false repeats the first one's")
+    early_stopping: EarlyStoppingConfig
+    checkpoint: CheckpointConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """What computes, and in what precision."""
+
+    backend: Literal["tensorflow", "jax", "torch"] = key("the library under Keras")
+    precision: Literal["float32", "bfloat16"] = key("type of activations; bfloat16 keeps weights and loss in float32")
+    devices: Literal["auto", "cpu"] = key("auto takes a GPU if the backend finds one; cpu never does")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All that a run can be told; a run is a pure function of it."""
+
+    dataset: DatasetConfig
+    augment: AugmentConfig
+    model: VitConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    train: TrainConfig
+    compute: ComputeConfig
+    seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
+    outputs: str = key("folder that receives the run directory")
+
+    def __post_init__(self) -> None:
+        warmup = self.schedule.warmup
+        if warmup.unit == "epoch" and warmup.value > self.train.epochs:
+            raise ConfigError(
+                f"schedule.warmup='{warmup}': is longer than the training of train.epochs={self.train.epochs}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in YAML; `convert(Config, config.to_dict())` gives the same config."""
+        return dataclasses.asdict(self, dict_factory=_plain)
+
+
+def _plain(items: list[tuple[str, Any]]) -> Any:
+    values = dict(items)
+    if values.keys() == {"value", "unit"}:  # a Duration
+        return str(Duration(**values))
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in items}
+
+
+def _divisors(number: int) -> list[int]:
+    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]

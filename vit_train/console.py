@@ -1,0 +1,127 @@
+"""What a person sees while a run goes on: progress and lines on stderr, results on stdout."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from vit_train.errors import VitTrainError
+
+logger = logging.getLogger("vit_train")
+stdout = Console(highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_SECONDS_BETWEEN_UPDATES = 0.2
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Keeps in train.log what is said meanwhile, with the time, and the traceback of an unexpected error."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    except VitTrainError as error:
+        logger.error(error)
+        raise
+    except Exception as error:
+        logger.exception("unexpected error")
+        raise VitTrainError(f"unexpected {type(error).__name__}; the traceback is in {path}") from error
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def say(text: str) -> None:
+    """One line for the user while the run goes on."""
+    logger.info(text)
+    stderr.print(text, markup=False)
+
+
+def say_error(text: str) -> None:
+    """The one sentence that ends a run."""
+    stderr.print(f"vit-train: {text}", style="red", markup=False)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def describe(row: Mapping[str, float], prefix: str = "") -> str:
+    """Loss, accuracy and top-5 of a row of history.csv in one phrase."""
+    loss, accuracy, top5 = (row[prefix + name] for name in ("loss", "accuracy", "top5_accuracy"))
+    return f"loss {loss:.3f} accuracy {accuracy:.3f} top-5 {top5:.3f}"
+
+
+class TrainingDisplay:
+    """A progress bar per epoch in a terminal; a line per epoch everywhere."""
+
+    def __init__(self, epochs: int, steps_per_epoch: int, batch_size: int) -> None:
+        self.epochs, self.steps_per_epoch, self.batch_size = epochs, steps_per_epoch, batch_size
+        columns = (
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+        )
+        self.progress = Progress(*columns, console=stderr, expand=True, transient=True, disable=not stderr.is_terminal)
+        self.task = self.progress.add_task("", total=steps_per_epoch, epoch="", figures="")
+        self.epoch = 0
+        self.shown = self.started = time.monotonic()
+
+    def __enter__(self) -> "TrainingDisplay":
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+
+    def start_epoch(self, epoch: int) -> None:
+        """`epoch` counts from 1."""
+        self.epoch, self.epoch_started = epoch, time.monotonic()
+        self.progress.update(self.task, completed=0, epoch=f"{epoch}/{self.epochs}", figures="")
+
+    def step(self, done: int, row: Callable[[], Mapping[str, float]]) -> None:
+        """`done` steps of this epoch are complete; `row` is called only when it is time to show its figures.
+
+        Fetching the figures waits for the device, so it is not done every step.
+        """
+        now = time.monotonic()
+        if self.progress.disable or now - self.shown < _SECONDS_BETWEEN_UPDATES:
+            return
+        self.shown = now
+        steps = (self.epoch - 1) * self.steps_per_epoch + done
+        left = (now - self.started) / steps * (self.epochs * self.steps_per_epoch - steps)
+        speed = done * self.batch_size / (now - self.epoch_started)
+        figures = row()
+        text = f"{describe(figures)} lr {figures['learning_rate']:.1e} {speed:.0f} images/s {duration(left)} left"
+        self.progress.update(self.task, completed=done, figures=text)
+
+    def end_epoch(self, row: Mapping[str, float]) -> None:
+        """Leaves the line of a finished epoch; `row` is one of history.csv."""
+        left = (time.monotonic() - self.started) / self.epoch * (self.epochs - self.epoch)
+        say(
+            f"epoch {self.epoch}/{self.epochs}: {describe(row)} | validation {describe(row, 'val_')} | "
+            f"lr {row['learning_rate']:.1e} {row['images_per_second']:.0f} images/s {duration(left)} left"
+        )
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """A table on stdout, its first column to the left."""
+    table = Table()
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
+    stdout.print(table)

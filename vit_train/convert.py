@@ -1,0 +1,149 @@
+"""Plain values from YAML and the command line -> frozen dataclasses, strictly, once."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, TypeVar
+
+from vit_train.durations import Duration
+from vit_train.errors import ConfigError
+
+T = TypeVar("T")
+
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
+               Duration: "steps (500) or epochs ('2 epochs')"}  # fmt: skip
+_LIMITS = {
+    "minimum": ("at least", lambda value, limit: value >= limit),
+    "above": ("above", lambda value, limit: value > limit),
+    "maximum": ("at most", lambda value, limit: value <= limit),
+    "below": ("below", lambda value, limit: value < limit),
+}
+
+
+def key(doc: str, **limits: float) -> Any:
+    """A config key: its meaning and unit in one line, and the limits of its number (or of each number in a list).
+
+    `limits` are `minimum`, `above`, `maximum` and `below`.
+    """
+    return dataclasses.field(metadata={"doc": doc, "limits": limits})
+
+
+def is_section(kind: Any) -> bool:
+    """Whether a type is a section of the config, that is, has keys of its own."""
+    return dataclasses.is_dataclass(kind) and kind is not Duration
+
+
+def keys_of(cls: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
+    """Yields (dotted key, field, type) for every leaf of a config dataclass, in order of definition."""
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        name, kind = prefix + field.name, hints[field.name]
+        if is_section(kind):
+            yield from keys_of(kind, name + ".")
+        else:
+            yield name, field, kind
+
+
+def convert(cls: type[T], values: Any, prefix: str = "") -> T:
+    """Builds the config dataclass `cls` from a mapping of plain values.
+
+    Raises ConfigError, one sentence, for an unknown or missing key and for a value of the wrong type or range.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{prefix[:-1]}={show(values)}: is a section; set one of its keys, such as "
+                          f"{next(keys_of(cls, prefix))[0]}")  # fmt: skip
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in fields:
+            raise unknown_key(prefix + name, prefix + name, [prefix + known for known in fields])
+    arguments = {}
+    for name, field in fields.items():
+        if name not in values:
+            raise ConfigError(f"{prefix}{name}: is missing; every key needs a value")
+        if is_section(hints[name]):
+            arguments[name] = convert(hints[name], values[name], f"{prefix}{name}.")
+        else:
+            arguments[name] = _leaf(prefix + name, values[name], hints[name], field.metadata["limits"])
+    return cls(**arguments)
+
+
+def unknown_key(text: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a key `name`, typed as `text`, that does not exist: names the nearest one that does."""
+    return ConfigError(f"{text}: there is no key {name}{nearest(name, known)}; vit-train --help lists all keys")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean X', or nothing if no known name is near."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]}" if matches else ""
+
+
+def _leaf(name: str, value: Any, kind: Any, limits: dict[str, float]) -> Any:
+    try:
+        converted = _cast(value, kind)
+    except ValueError:
+        hint = nearest(str(value), _choices(kind))
+        raise ConfigError(f"{name}={show(value)}: must be {describe(kind)}{hint}") from None
+    for number in converted if isinstance(converted, tuple) else (converted,):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        if not all(_LIMITS[limit][1](number, bound) for limit, bound in limits.items()):
+            wanted = " and ".join(f"{_LIMITS[limit][0]} {bound:g}" for limit, bound in limits.items())
+            raise ConfigError(f"{name}={show(value)}: must be {wanted}")
+    return converted
+
+
+def _cast(value: Any, kind: Any) -> Any:
+    """The value as type `kind`; raises ValueError unless it is one already (a whole number may stand for a float)."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value in arguments and not isinstance(value, bool):
+            return value
+    elif origin in (types.UnionType, typing.Union):
+        for option in arguments:
+            try:
+                return _cast(value, option)
+            except ValueError:
+                continue
+    elif origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_cast(item, arguments[0]) for item in value)
+    elif kind is Duration:
+        return Duration.parse(value)
+    elif kind is float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    elif type(value) is kind:
+        return value
+    raise ValueError
+
+
+def _choices(kind: Any) -> list[str]:
+    if typing.get_origin(kind) is Literal:
+        return [str(option) for option in typing.get_args(kind)]
+    return [choice for option in typing.get_args(kind) for choice in _choices(option)]
+
+
+def describe(kind: Any) -> str:
+    """A type in words: 'a whole number', 'one of host, device', 'a number or null'."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(str(option) for option in arguments)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(describe(option) for option in arguments)
+    if origin is tuple:
+        return f"a list [...] of {describe(arguments[0]).removeprefix('a ')}s"
+    return _TYPE_NAMES[kind]
+
+
+def show(value: Any) -> str:
+    """A value as a user would type it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(show(item) for item in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

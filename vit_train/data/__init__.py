@@ -1,0 +1,1 @@
+"""Data: a config -> batches."""

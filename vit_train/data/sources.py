@@ -1,0 +1,32 @@
+"""What images exist: a data set's name -> arrays and class names."""
+
+import numpy as np
+
+from vit_train.config import DatasetConfig
+from vit_train.data.cifar import load_cifar
+from vit_train.data.images import Dataset, Examples
+from vit_train.errors import ConfigError
+
+
+def load_dataset(config: DatasetConfig) -> Dataset:
+    """All images of a data set; raises DataError if its files are absent or damaged."""
+    if config.name == "digits":
+        if config.root is not None:
+            raise ConfigError(f"dataset.root={config.root}: dataset=digits comes with scikit-learn and takes no root")
+        return load_digits()
+    return load_cifar(config.name, config.root)
+
+
+def load_digits() -> Dataset:
+    """scikit-learn's handwritten digits: 1,797 grey images of 8x8 pixels, repeated over three channels.
+
+    The set has no test part of its own: a fifth of every class, always the same, is it.
+    """
+    from sklearn.datasets import load_digits as load
+    from sklearn.model_selection import train_test_split
+
+    bunch = load()
+    grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)
+    examples = Examples(np.repeat(grey[..., None], 3, axis=-1), bunch.target.astype(np.int32))
+    train, test = train_test_split(np.arange(len(examples)), test_size=0.2, random_state=0, stratify=examples.labels)
+    return Dataset("digits", examples.take(np.sort(train)), examples.take(np.sort(test)), tuple("0123456789"))

@@ -1,0 +1,59 @@
+"""Which examples are used, and which are held out for validation: seeded, and even over the classes."""
+
+import numpy as np
+
+from vit_train.data.images import Dataset, Examples
+from vit_train.errors import ConfigError
+
+# Every use of the seed draws from a stream of its own, so that one choice does not shift another.
+_TRAIN_FRACTION, _TEST_FRACTION, _VALIDATION = range(3)
+
+
+def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
+    """The same share of every class of the train and of the test images, in their old order.
+
+    Raises ConfigError if a class would be left without an image.
+    """
+    if fraction == 1:
+        return dataset
+    parts = []
+    for examples, stream in ((dataset.train, _TRAIN_FRACTION), (dataset.test, _TEST_FRACTION)):
+        chosen = _share_of_each_class(examples.labels, fraction, (seed, stream))
+        _require_all_classes(dataset, examples.labels[chosen], f"dataset.fraction={fraction:g}")
+        parts.append(examples.take(chosen))
+    return Dataset(dataset.name, *parts, dataset.class_names)
+
+
+def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[Examples, Examples]:
+    """Splits the train images into (train, validation), both in their old order.
+
+    `validation` is a share, drawn from every class, or "last": the last tenth of the rows, as `validation_split=0.1` of
+    Keras' `fit` takes it. Raises ConfigError if a class is left without an image to learn from or, for a share, to
+    validate on.
+    """
+    labels = dataset.train.labels
+    if isinstance(validation, str):
+        held_out = np.arange(len(labels) - max(1, len(labels) // 10), len(labels))
+    else:
+        held_out = _share_of_each_class(labels, validation, (seed, _VALIDATION))
+        _require_all_classes(dataset, labels[held_out], f"dataset.validation={validation:g}")
+    kept = np.setdiff1d(np.arange(len(labels)), held_out)
+    _require_all_classes(dataset, labels[kept], f"dataset.validation={validation}")
+    return dataset.train.take(kept), dataset.train.take(held_out)
+
+
+def _share_of_each_class(labels: np.ndarray, share: float, key: tuple[int, int]) -> np.ndarray:
+    """Sorted indices of round(share * count) examples of every class."""
+    generator = np.random.default_rng(key)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    return np.sort(np.concatenate([generator.permutation(m)[: round(share * len(m))] for m in members]))
+
+
+def _require_all_classes(dataset: Dataset, labels: np.ndarray, setting: str) -> None:
+    counts = np.bincount(labels, minlength=len(dataset.class_names))
+    if not counts.all():
+        name = dataset.class_names[int(np.argmin(counts))]
+        raise ConfigError(
+            f"{setting}: leaves class '{name}' of {dataset.name} without an image in one part; "
+            "use a larger dataset.fraction or another dataset.validation"
+        )

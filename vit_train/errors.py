@@ -1,0 +1,31 @@
+"""What can go wrong in a way a user can mend; each kind has its exit code."""
+
+
+class VitTrainError(Exception):
+    """One sentence for the user: the thing, its value and the fix."""
+
+    exit_code = 1
+
+
+class ConfigError(VitTrainError):
+    """A key, a value or a combination of values that cannot work."""
+
+    exit_code = 2
+
+
+class DataError(VitTrainError):
+    """A data set that is absent, damaged or not what it claims to be."""
+
+    exit_code = 3
+
+
+class CheckpointError(VitTrainError):
+    """A run's state that cannot be written or read."""
+
+    exit_code = 4
+
+
+class NonFiniteLoss(VitTrainError):
+    """Training diverged: the loss is infinite or not a number."""
+
+    exit_code = 5

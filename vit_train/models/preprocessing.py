@@ -1,0 +1,25 @@
+"""What belongs to a network besides its weights: the statistics it normalises with, and the way in for raw images."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def set_statistics(network: keras.Model, mean: np.ndarray, variance: np.ndarray) -> None:
+    """Gives the network's Normalization layer the mean and variance of each channel, [C], on the scale [0, 255]."""
+    layer = network.get_layer("normalization")
+    layer.adapt_mean.assign(mean)
+    layer.adapt_variance.assign(variance)
+    layer.finalize_state()
+
+
+def with_preprocessing(network: keras.Model, source: tuple[int, int]) -> keras.Model:
+    """The network for raw images: uint8 [B, height, width, 3] of the data set's own size -> float32 logits [B, K].
+
+    `source` is (height, width). Weights are shared with `network`.
+    """
+    images = keras.Input((*source, 3), dtype="uint8", name="images")
+    size = network.input_shape[1]
+    resized: Any = keras.layers.Resizing(size, size, dtype="float32", name="resize")(images)
+    return keras.Model(images, network(resized), name=network.name)

@@ -1,0 +1,71 @@
+"""The names and layout of a run directory, in one place."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from vit_train.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """What one run leaves behind. Paths only; the files are written by those who know their content."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, outputs: str, dataset: str, model: str) -> "RunDir":
+        """Makes a new directory OUTPUTS/DATE/TIME-DATASET-MODEL; TIME has microseconds, so no two runs share one."""
+        try:
+            while True:
+                now = datetime.now()
+                path = Path(outputs) / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S.%f}-{dataset}-{model}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                (path / "checkpoints").mkdir()
+                return cls(path)
+        except OSError as error:
+            raise ConfigError(f"outputs={outputs}: cannot hold a run directory: {error.strerror}") from None
+
+    @property
+    def config(self) -> Path:
+        """The resolved config, enough to run again."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, git state, device and command."""
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        """What the console said, with times, and the traceback of an unexpected error."""
+        return self.path / "train.log"
+
+    @property
+    def history(self) -> Path:
+        """One row per epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def best_weights(self) -> Path:
+        """Weights of the best epoch so far."""
+        return self.path / "checkpoints" / "best.weights.h5"
+
+    @property
+    def model(self) -> Path:
+        """The best weights with their preprocessing: uint8 images in, logits out."""
+        return self.path / "model.keras"
+
+    @property
+    def report_json(self) -> Path:
+        """The report for scripts."""
+        return self.path / "report.json"
+
+    @property
+    def report_md(self) -> Path:
+        """The report for people."""
+        return self.path / "report.md"

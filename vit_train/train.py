@@ -1,0 +1,79 @@
+"""A run, from config to report: the table of contents."""
+
+import json
+import statistics
+from typing import Any
+
+from vit_train import backend, console
+from vit_train.compose import to_yaml
+from vit_train.config import Config
+from vit_train.environment import describe_environment
+from vit_train.evaluate import Scores, score, score_classes
+from vit_train.report import writer
+from vit_train.run_dir import RunDir
+
+
+def train(config: Config) -> writer.Report:
+    """Trains, evaluates and reports; all it leaves is in the run directory that the report names.
+
+    Nothing is created before config and data are known to fit each other. Raises the errors of `vit_train.errors`.
+    """
+    backend.configure(config.compute, config.seed)
+    # These import Keras, which takes backend and precision once, when it is first imported.
+    from vit_train import fit
+    from vit_train.data import pipeline, sources, split
+    from vit_train.models import preprocessing, vit
+
+    dataset = split.take_fraction(sources.load_dataset(config.dataset), config.dataset.fraction, config.seed)
+    training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
+    network = vit.build_vit(config.model, len(dataset.class_names))
+    preprocessing.set_statistics(network, *pipeline.channel_statistics(training.images))
+    model = fit.compiled(network, training, config)
+
+    run = RunDir.create(config.outputs, config.dataset.name, config.model.name)
+    with console.logged_to(run.log):
+        sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
+        _begin(config, run, sizes, network.count_params())
+        history = fit.fit(model, training, validation, config, run)
+        deployed = preprocessing.with_preprocessing(network, training.images.shape[1:3])
+        deployed.save(run.model)
+        logits = deployed.predict(dataset.test.images, config.train.batch_size, verbose=0)
+        report = writer.Report(
+            dataset=config.dataset.name,
+            model=config.model.name,
+            parameters=network.count_params(),
+            split=sizes,
+            best_epoch=history.best["epoch"],
+            validation=Scores(*(history.best[f"val_{name}"] for name in ("loss", "accuracy", "top5_accuracy"))),
+            test=score(logits, dataset.test.labels),
+            per_class=score_classes(logits, dataset.test.labels, dataset.class_names),
+            training=_summary(history.rows, config.train.checkpoint.monitor),
+            status="completed",
+            run_dir=str(run.path),
+        )
+        writer.write(report, run)
+    return report
+
+
+def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) -> None:
+    """Writes what is known before training, and says it."""
+    environment = describe_environment(backend.device_name())
+    run.config.write_text(to_yaml(config), encoding="utf-8")
+    run.environment.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+    compute = config.compute
+    console.say(
+        f"{config.model.name}, {parameters:,} parameters, on {config.dataset.name}: "
+        + ", ".join(f"{count:,} {part}" for part, count in sizes.items())
+        + f" images; {compute.backend} {compute.precision} on {environment['device']}"
+    )
+
+
+def _summary(rows: list[dict[str, float]], monitor: str) -> dict[str, Any]:
+    """Totals over the epochs; the throughput is that of the median epoch, so that the first one's start-up is left out."""
+    return {
+        "epochs": len(rows),
+        "steps": rows[-1]["step"],
+        "seconds": sum(row["seconds"] for row in rows),
+        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
+        "monitor": monitor,
+    }
