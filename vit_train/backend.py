@@ -21,7 +21,9 @@ def configure(compute: ComputeConfig, seed: int) -> None:
     """
     name = compute.backend
     if importlib.util.find_spec(name) is None:
-        raise ConfigError(f"compute.backend={name}: {_PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'")
+        raise ConfigError(
+            f"compute.backend={name}: {_PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'"
+        )
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up chatter; errors are raised all the same
     if compute.devices == "cpu":

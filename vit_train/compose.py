@@ -1,7 +1,6 @@
 """Command-line overrides and conf/*.yaml -> Config, through Hydra. Every mistake becomes one sentence."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,9 +19,11 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
     """The config for command-line arguments such as ["dataset=digits", "model.depth=2"]; raises ConfigError."""
     for text in overrides:
         _check(text, parse(text))
+    # Hydra's + adds a key; since every key exists, it means the same as without.
+    overrides = [text.lstrip("+") for text in overrides]
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            values = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+            values = OmegaConf.to_container(compose("config", overrides), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
     return convert(Config, values)
@@ -53,14 +54,12 @@ def _check(text: str, override: Override) -> None:
         return
     leaves = [name for name, _, _ in keys_of(Config)]
     if key not in leaves and not any(name.startswith(f"{key}.") for name in leaves):
-        raise unknown_key(text.lstrip("+"), key, [*leaves, *groups()])
+        raise unknown_key(text, key, [*leaves, *groups()])
 
 
 def _check_option(text: str, group: str, value: object, options: list[str]) -> None:
-    # Hydra also takes several options of a group, and keys in braces; both would end as a strict conversion error.
-    if value in options or isinstance(value, dict) or (value is None and group in OPTIONAL_GROUPS):
-        return
-    raise ConfigError(f"{text}: must be one of {', '.join(options)}{nearest(str(value), options)}")
+    if value not in options and not (value is None and group in OPTIONAL_GROUPS):
+        raise ConfigError(f"{text}: must be one of {', '.join(options)}{nearest(str(value), options)}")
 
 
 def _first_line(error: Exception) -> str:

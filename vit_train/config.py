@@ -30,7 +30,9 @@ class AugmentConfig:
     flip: bool = key("mirror left to right in half of the draws")
     rotation: float = key("largest rotation to either side, in full turns", minimum=0, maximum=0.5)
     zoom: float = key("largest zoom of height and of width, each drawn alone, as a share", minimum=0, below=1)
-    placement: Literal["host", "device"] = key("warp in tf.data on the CPU, or in front of the model on the accelerator")
+    placement: Literal["host", "device"] = key(
+        "warp in tf.data on the CPU, or in front of the model on the accelerator"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +79,10 @@ class VitConfig:
 class OptimizerConfig:
     """AdamW."""
 
-    name: Literal["adamw"] = key("the update rule")
     learning_rate: float = key("highest learning rate of the schedule", above=0)
     weight_decay: float = key("strength of the weight decay; its unit is set by decay", minimum=0)
     decay: Literal["independent", "scaled"] = key(
-        "w -= weight_decay * schedule * w (tensorflow-addons), or w -= weight_decay * learning rate * w (Keras, PyTorch)"
+        "per step a weight loses weight_decay (as tensorflow-addons) or weight_decay * learning rate (Keras) of itself"
     )
     exclude: tuple[str, ...] = key("regular expressions; a variable whose path one of them finds is not decayed")
     beta_1: float = key("share of the old mean of gradients kept per step", minimum=0, below=1)
@@ -102,7 +103,7 @@ class ScheduleConfig:
     """How the learning rate moves."""
 
     name: Literal["constant", "cosine"] = key("shape after the warmup")
-    warmup: Duration = key("linear rise from 0, in steps (500) or epochs ('2 epochs')")
+    warmup: Duration = key("linear rise from 0 before anything else")
     final: float = key("learning rate at the end, as a share of the highest", minimum=0, maximum=1)
 
     def __post_init__(self) -> None:

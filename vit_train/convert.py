@@ -3,9 +3,10 @@
 import dataclasses
 import difflib
 import math
+import operator
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 from vit_train.durations import Duration
@@ -15,11 +16,11 @@ T = TypeVar("T")
 
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
                Duration: "steps (500) or epochs ('2 epochs')"}  # fmt: skip
-_LIMITS = {
-    "minimum": ("at least", lambda value, limit: value >= limit),
-    "above": ("above", lambda value, limit: value > limit),
-    "maximum": ("at most", lambda value, limit: value <= limit),
-    "below": ("below", lambda value, limit: value < limit),
+_LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "minimum": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "maximum": ("at most", operator.le),
+    "below": ("below", operator.lt),
 }
 
 
@@ -92,7 +93,7 @@ def _leaf(name: str, value: Any, kind: Any, limits: dict[str, float]) -> Any:
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
         if not all(_LIMITS[limit][1](number, bound) for limit, bound in limits.items()):
-            wanted = " and ".join(f"{_LIMITS[limit][0]} {bound:g}" for limit, bound in limits.items())
+            wanted = " and ".join(f"{_LIMITS[limit][0]} {show(bound)}" for limit, bound in limits.items())
             raise ConfigError(f"{name}={show(value)}: must be {wanted}")
     return converted
 

@@ -31,4 +31,5 @@ class Duration:
         return math.ceil(self.value * (steps_per_epoch if self.unit == "epoch" else 1))
 
     def __str__(self) -> str:
-        return f"{self.value:g} {self.unit}{'' if self.value == 1 else 's'}"
+        value = int(self.value) if self.value.is_integer() else self.value
+        return f"{value} {self.unit}{'' if value == 1 else 's'}"

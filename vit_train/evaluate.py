@@ -31,7 +31,8 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     true = logits[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(logits.shape[1]) < labels[:, None]
-    return np.sum((logits > true) | ((logits == true) & earlier), axis=1)
+    places: np.ndarray = np.sum((logits > true) | ((logits == true) & earlier), axis=1)
+    return places
 
 
 def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
@@ -53,6 +54,6 @@ def score_classes(logits: np.ndarray, labels: np.ndarray, class_names: tuple[str
     rows = []
     for index, name in enumerate(class_names):
         own = rank[labels == index]
-        accuracies = [float((own < k).mean()) if len(own) else None for k in (1, 5)]
-        rows.append(ClassScores(name, *accuracies, support=len(own)))
+        top1, top5 = (float((own < k).mean()) if len(own) else None for k in (1, 5))
+        rows.append(ClassScores(name, top1, top5, len(own)))
     return rows

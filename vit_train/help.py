@@ -42,7 +42,7 @@ def help_text() -> str:
         elif "." not in name and section != "":
             section = ""
             lines += ["", "Other keys"]
-        limits = "".join(f", {_WORDS[limit]} {bound:g}" for limit, bound in field.metadata["limits"].items())
+        limits = "".join(f", {_WORDS[limit]} {show(bound)}" for limit, bound in field.metadata["limits"].items())
         lines.append(f"  {name} = {defaults[name]}")
         lines.append(f"      {describe(kind)}{limits}: {field.metadata['doc']}")
     lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 interrupted.", ""]
@@ -55,7 +55,7 @@ def _defaults() -> dict[str, str]:
     values = {name: value for name, value in main.items() if name != "defaults"}
     for entry in main["defaults"]:
         if isinstance(entry, dict):
-            (group, option), = entry.items()
+            ((group, option),) = entry.items()
             if option is not None:
                 values[group] = _read(f"{group}/{option}")
     return dict(_flatten(values))

@@ -43,7 +43,7 @@ def train(config: Config) -> writer.Report:
             model=config.model.name,
             parameters=network.count_params(),
             split=sizes,
-            best_epoch=history.best["epoch"],
+            best_epoch=int(history.best["epoch"]),
             validation=Scores(*(history.best[f"val_{name}"] for name in ("loss", "accuracy", "top5_accuracy"))),
             test=score(logits, dataset.test.labels),
             per_class=score_classes(logits, dataset.test.labels, dataset.class_names),
@@ -69,10 +69,10 @@ def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) 
 
 
 def _summary(rows: list[dict[str, float]], monitor: str) -> dict[str, Any]:
-    """Totals over the epochs; the throughput is that of the median epoch, so that the first one's start-up is left out."""
+    """Totals over the epochs; the throughput is the median epoch's, which leaves out the start-up of the first."""
     return {
         "epochs": len(rows),
-        "steps": rows[-1]["step"],
+        "steps": int(rows[-1]["step"]),
         "seconds": sum(row["seconds"] for row in rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows),
         "monitor": monitor,

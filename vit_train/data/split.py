@@ -1,5 +1,7 @@
 """Which examples are used, and which are held out for validation: seeded, and even over the classes."""
 
+import dataclasses
+
 import numpy as np
 
 from vit_train.data.images import Dataset, Examples
@@ -16,12 +18,14 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     """
     if fraction == 1:
         return dataset
-    parts = []
-    for examples, stream in ((dataset.train, _TRAIN_FRACTION), (dataset.test, _TEST_FRACTION)):
+
+    def part(examples: Examples, stream: int) -> Examples:
         chosen = _share_of_each_class(examples.labels, fraction, (seed, stream))
         _require_all_classes(dataset, examples.labels[chosen], f"dataset.fraction={fraction:g}")
-        parts.append(examples.take(chosen))
-    return Dataset(dataset.name, *parts, dataset.class_names)
+        return examples.take(chosen)
+
+    train, test = part(dataset.train, _TRAIN_FRACTION), part(dataset.test, _TEST_FRACTION)
+    return dataclasses.replace(dataset, train=train, test=test)
 
 
 def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[Examples, Examples]:

@@ -21,5 +21,7 @@ def with_preprocessing(network: keras.Model, source: tuple[int, int]) -> keras.M
     """
     images = keras.Input((*source, 3), dtype="uint8", name="images")
     size = network.input_shape[1]
-    resized: Any = keras.layers.Resizing(size, size, dtype="float32", name="resize")(images)
-    return keras.Model(images, network(resized), name=network.name)
+    # Keras' Resizing gives back the type it is given, so uint8 images would be rounded.
+    x: Any = keras.layers.Rescaling(1.0, dtype="float32", name="to_float")(images)
+    x = keras.layers.Resizing(size, size, dtype="float32", name="resize")(x)
+    return keras.Model(images, network(x), name=network.name)

@@ -30,7 +30,7 @@ class Warp(keras.layers.Layer):
 
         def value(row: Any, column: Any) -> Any:
             flat = ops.cast(row * width + column, "int32")[..., None]
-            return ops.take_along_axis(pixels, ops.broadcast_to(flat, (*flat.shape[:2], channels)), axis=1)
+            return ops.take_along_axis(pixels, ops.repeat(flat, channels, axis=-1), axis=1)
 
         share_x, share_y = (source_x - left)[..., None], (source_y - top)[..., None]
         upper = value(top, left) * (1 - share_x) + value(top, right) * share_x

@@ -52,11 +52,13 @@ def markdown(report: Report) -> str:
 
 {_table(RESULT_HEADER, result_rows(report))}
 
-The weights are those of epoch {report.best_epoch} of {training["epochs"]}, the best by {training["monitor"]}. The test set was read once, with them.
+The weights are those of epoch {report.best_epoch} of {training["epochs"]}, the best by {training["monitor"]}.
+The test set was read once, with them.
 
 - Parameters: {report.parameters:,}
 - Training images: {report.split["train"]:,}
-- Steps: {training["steps"]:,} in {duration(training["seconds"])} (h:mm:ss), {training["images_per_second"]:.0f} training images/s
+- Steps: {training["steps"]:,} in {duration(training["seconds"])} (h:mm:ss)
+- Speed: {training["images_per_second"]:.0f} training images/s
 - Status: {report.status}
 
 ## Classes

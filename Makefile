@@ -1,0 +1,43 @@
+PYTHON ?= python3
+RUN := .venv/bin
+PIP := $(RUN)/python -m pip --disable-pip-version-check
+
+.PHONY: help run install test lint format types wheel
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+run: .venv/installed  ## train on a small embedded data set, about a minute
+	$(RUN)/vit-train experiment=quickstart
+
+install: .venv/installed-dev  ## make .venv with what the commands below need
+
+test: .venv/installed-dev  ## run all tests; VIT_TRAIN_DATA=FOLDER adds those on the real CIFAR files
+	$(RUN)/pytest -n 2 --dist loadfile
+
+lint: .venv/installed-dev  ## check style and format
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+
+format: .venv/installed-dev  ## mend what lint complains of, as far as ruff can
+	$(RUN)/ruff check --fix
+	$(RUN)/ruff format
+
+types: .venv/installed-dev  ## check types
+	$(RUN)/mypy
+
+wheel: .venv/installed-dev  ## build dist/*.whl, by way of the source archive
+	rm -rf dist
+	$(RUN)/python -m build --quiet
+
+# The stamps are newer than pyproject.toml and constraints.txt while the environment matches them.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("vit-train needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is %d.%d; name another one, as in: make PYTHON=python3.12 $(MAKECMDGOALS)" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) install --constraint constraints.txt --group dev
+	@touch $@

@@ -1,0 +1,60 @@
+"""What the tests share: one Keras on TensorFlow per process, and small configs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vit_train.compose import load_config
+from vit_train.config import Config
+
+# The smallest run that still goes through everything: 2 epochs of 2 steps of a model of one block.
+TINY = (
+    "dataset=digits",
+    "dataset.fraction=0.2",
+    "model.image_size=8",
+    "model.patch_size=4",
+    "model.projection_dim=8",
+    "model.depth=1",
+    "model.heads=2",
+    "model.head_units=[16]",
+    "train.epochs=2",
+    "train.batch_size=32",
+    "train.steps_per_epoch=2",
+)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., Config]:
+    """Makes tiny configs: `tiny("seed=1", ...)`."""
+    return lambda *overrides: load_config([*TINY, f"outputs={tmp_path}", *overrides])
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> None:
+    """Sets this process up as a run on TensorFlow would, before anything imports Keras."""
+    from vit_train import backend
+
+    backend.configure(load_config().compute, seed=0)
+
+
+@pytest.fixture
+def vit_train(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command as a user would, from an empty folder: `vit_train("--help")`."""
+    root = str(Path(__file__).resolve().parents[1])
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "vit_train", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": root, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,102 @@
+"""Every key changes something: a run with another value is another run."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.test_config import KEYS
+from vit_train.errors import VitTrainError
+from vit_train.train import train
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+# A value other than that of the tiny config for each key, with what must hold for it to be seen.
+OTHER = {
+    "dataset.root": ["/nowhere"],  # an error with digits
+    "dataset.fraction": ["0.3"],
+    "dataset.validation": ["0.3"],
+    "augment.flip": ["false"],
+    "augment.rotation": ["0.3"],
+    "augment.zoom": ["0.5"],
+    "augment.placement": ["device"],
+    "model.image_size": ["16"],
+    "model.patch_size": ["2"],
+    "model.projection_dim": ["16", "model.key_dim=8"],
+    "model.depth": ["2"],
+    "model.heads": ["1"],
+    "model.key_dim": ["4"],
+    "model.mlp_ratio": ["3"],
+    "model.pooling": ["average"],
+    "model.position_embedding": ["none"],
+    "model.head_units": ["[8]"],
+    "model.dropout": ["0.3"],
+    "model.head_dropout": ["0.2"],
+    "model.attention_initializer": ["glorot"],
+    "optimizer.learning_rate": ["2e-3"],
+    "optimizer.weight_decay": ["1e-2"],
+    "optimizer.decay": ["scaled"],
+    "optimizer.exclude": ["[kernel]"],
+    "optimizer.beta_1": ["0.8"],
+    "optimizer.beta_2": ["0.9"],
+    "optimizer.epsilon": ["0.1"],
+    "optimizer.clip_norm": ["1e-3"],
+    "schedule.name": ["cosine"],
+    "schedule.warmup": ["3"],
+    "schedule.final": ["0.1", "schedule.name=cosine"],
+    "train.epochs": ["1"],
+    "train.batch_size": ["16"],
+    "train.steps_per_epoch": ["1"],
+    "train.reshuffle": ["false"],
+    "train.early_stopping.monitor": ["val_loss"],
+    "train.early_stopping.patience": ["1"],
+    "train.early_stopping.min_delta": ["0"],
+    "train.checkpoint.monitor": ["val_loss"],
+    "compute.precision": ["bfloat16"],
+    "seed": ["43"],
+}
+# What the key must be compared with, where the tiny config would hide its effect.
+LONG, STOPPING = "train.epochs=8", "train.early_stopping."
+BASE = {
+    "schedule.final": ["schedule.name=cosine", "schedule.final=0"],
+    f"{STOPPING}monitor": [LONG, f"{STOPPING}patience=1", "optimizer.learning_rate=0.01"],
+    f"{STOPPING}patience": [LONG, f"{STOPPING}patience=null", f"{STOPPING}min_delta=1"],
+    f"{STOPPING}min_delta": [LONG, f"{STOPPING}patience=1", f"{STOPPING}min_delta=1"],
+    "train.checkpoint.monitor": [LONG, "optimizer.learning_rate=0.05"],
+}
+# Seen elsewhere: data sets, backends and devices in test_backends.py, run directories in test_train.py. `model.name` is
+# a label that has one value so far.
+ELSEWHERE = {"dataset.name", "model.name", "compute.backend", "compute.devices", "outputs"}
+
+
+CLOCK = ("seconds", "images_per_second")
+
+
+def outcome(config):
+    """All figures of a run but those of the clock, or the error it ends with."""
+    try:
+        report = train(config)
+    except VitTrainError as error:
+        return str(error)
+    with (Path(report.run_dir) / "history.csv").open(newline="") as file:
+        rows = [{name: row[name] for name in row if name not in CLOCK} for row in csv.DictReader(file)]
+    return rows, dataclasses.replace(report, run_dir="", training={})
+
+
+@pytest.fixture(scope="module")
+def baselines():
+    return {}
+
+
+def test_the_table_is_complete():
+    assert set(OTHER) | ELSEWHERE == set(KEYS)
+
+
+@pytest.mark.parametrize("key", OTHER)
+def test_another_value_gives_another_run(key, tiny, baselines):
+    base = BASE.get(key, [])
+    if tuple(base) not in baselines:
+        baselines[tuple(base)] = outcome(tiny(*base))
+    value, *more = OTHER[key]
+    assert outcome(tiny(*base, *more, f"{key}={value}")) != baselines[tuple(base)]

@@ -1,0 +1,105 @@
+"""The command as a user types it, in processes of its own."""
+
+import re
+
+import pytest
+
+TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_size=8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model.depht=3"], "model.depht=3: there is no key model.depht; did you mean model.depth"),
+        (["+model.depht=3"], "+model.depht=3: there is no key model.depht; did you mean model.depth"),
+        (["model.patch_size=7"], "model.patch_size=7: does not divide model.image_size=72"),
+        (["cifar100"], "'cifar100': is not KEY=VALUE"),
+        (["--cfgg", "job"], "unrecognized arguments: --cfgg; see vit-train --help"),
+        (["--cfg"], "argument -c/--cfg: expected one argument; see vit-train --help"),
+        (["-m", "cifar100"], "'cifar100': is not KEY=VALUE"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(vit_train, tmp_path, arguments, message):
+    result = vit_train(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"vit-train: {message}")
+    assert result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_absent_data_is_exit_code_3(vit_train, tmp_path):
+    result = vit_train(f"dataset.root={tmp_path}")
+    assert (result.returncode, result.stdout) == (3, "")
+    assert "dataset=digits" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_and_version(vit_train):
+    assert vit_train("--help").stdout.startswith("vit-train trains Vision Transformers")
+    assert re.fullmatch(r"vit-train \d+\.\d+\.\d+\n", vit_train("--version").stdout)
+
+
+def test_quick_answers_load_neither_keras_nor_tensorflow(vit_train):
+    for arguments in (["--help"], ["--cfg", "job"], ["model.depht=3"]):
+        result = vit_train(*arguments, PYTHONPROFILEIMPORTTIME="1")
+        assert "vit_train.cli" in result.stderr
+        assert not re.search(r"\| +(keras|tensorflow|jax|sklearn|numpy)$", result.stderr, re.MULTILINE), arguments
+
+
+def test_the_resolved_config_is_printed(vit_train):
+    result = vit_train("--cfg", "job", "dataset=digits", "model.depth=2")
+    assert result.returncode == 0
+    assert "  depth: 2\n" in result.stdout
+    assert vit_train("dataset=digits", "model.depth=2", "--cfg", "job").stdout == result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("vit-train data", {"dataset=", "dataset."}),
+        ("vit-train dataset=", {"dataset=cifar10", "dataset=cifar100", "dataset=digits"}),
+        ("vit-train model.de", {"model.depth="}),
+    ],
+)
+def test_tab_completion(vit_train, line, offered):
+    result = vit_train("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+    assert offered <= set(result.stdout.split())
+
+
+def test_a_run_ends_with_table_and_run_directory(vit_train, tmp_path):
+    result = vit_train(*TINY)
+    assert result.returncode == 0, result.stderr
+    *table, run = result.stdout.splitlines()
+    assert (tmp_path / run / "report.json").is_file()
+    assert [line.split()[1] for line in table if "%" in line] == ["validation", "test"]
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("vit, ")
+    assert lines[1].startswith("epoch 1/1: loss ")
+    assert len(lines) == 2
+
+
+def test_a_run_can_be_repeated_from_its_own_config(vit_train):
+    """config.yaml is resolved: its leaves, given as overrides, make the same config."""
+    import yaml
+
+    printed = vit_train("--cfg", "job", *TINY).stdout
+    overrides = [f"{name}={value}" for name, value in flatten(yaml.safe_load(printed)) if name != "schedule.warmup"]
+    assert vit_train("--cfg", "job", *overrides).stdout == printed
+
+
+def flatten(values, prefix=""):
+    from vit_train.convert import show
+
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, show(value)
+
+
+def test_a_sweep_goes_on_after_a_failure_and_says_so(vit_train, tmp_path):
+    result = vit_train("-m", *TINY, "model.patch_size=3,4,8")
+    assert result.returncode == 1
+    assert len(list(tmp_path.glob("outputs/*/*/report.json"))) == 2
+    assert "model.patch_size=3: does not divide model.image_size=8" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("vit-train: run 1 ended with exit code 2: vit-train ")

@@ -1,0 +1,93 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vit_train.compose import load_config, to_yaml
+from vit_train.config import Config
+from vit_train.convert import keys_of
+from vit_train.errors import ConfigError
+from vit_train.groups import groups
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "model.depht=3",
+            "model.depht=3: there is no key model.depht; did you mean model.depth; vit-train --help lists",
+        ),
+        ("+model.depht=3", "+model.depht=3: there is no key model.depht; did you mean model.depth"),
+        ("++train.epoch=3", "++train.epoch=3: there is no key train.epoch; did you mean train.epochs"),
+        ("depth=3", "depth=3: there is no key depth"),
+        ("datset=digits", "datset=digits: there is no key datset; did you mean dataset"),
+        ("hydra.run.dir=x", "hydra.run.dir=x: there is no key hydra.run.dir"),
+        ("dataset=cifar1000", "dataset=cifar1000: must be one of cifar10, cifar100, digits; did you mean cifar100"),
+        ("dataset=null", "dataset=null: must be one of cifar10, cifar100, digits"),
+        ("experiment=quick", "experiment=quick: must be one of quickstart; did you mean quickstart"),
+        ("+dataset=[cifar10,digits]", "+dataset=[cifar10,digits]: must be one of"),
+        ("cifar100", "'cifar100': is not KEY=VALUE"),
+        ("model.depth=[1", "'model.depth=[1': is not KEY=VALUE"),
+        ("~model.depth", "~model.depth: keys cannot be moved or removed"),
+        ("dataset@x=digits", "dataset@x=digits: keys cannot be moved or removed"),
+        ("model.depth=4,8", "model.depth=4,8: asks for several runs; add -m, or write a list as KEY=[A,B]"),
+        ("model.depth=range(1,3)", "model.depth=range(1,3): asks for several runs"),
+        ("model.depth='3'", "model.depth=3: must be a whole number"),
+        ("model.depth=???", "model.depth=???: must be a whole number"),
+        ("model.key_dim=${nope}", "model.key_dim=${nope}: cannot be read: Interpolation key 'nope' not found"),
+        ("train.early_stopping=3", "train.early_stopping=3: is a section; set one of its keys"),
+        ("model={depth: 3}", "model={depth: 3}: must be one of vit"),
+        ("seed=", "seed=: must be a whole number"),
+        ("seed=-1", "seed=-1: must be at least 0"),
+        ("compute.backend=jaxx", "compute.backend=jaxx: must be one of tensorflow, jax, torch; did you mean jax"),
+        ("=3", "=3: there is no key"),
+    ],
+)
+def test_each_mistake_is_one_sentence(override, message):
+    with pytest.raises(ConfigError) as error:
+        load_config([override])
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_recipe_can_be_overridden():
+    config = load_config(["experiment=quickstart", "model.depth=2", "debug=fast"])
+    assert (config.dataset.name, config.model.depth, config.train.steps_per_epoch) == ("digits", 2, 1)
+
+
+def test_an_added_key_that_exists_is_an_override():
+    assert load_config(["+model.depth=3"]).model.depth == 3
+
+
+def test_the_head_width_follows_the_token_width_unless_set():
+    assert load_config(["model.projection_dim=32"]).model.key_dim == 32
+    assert load_config(["model.projection_dim=32", "model.key_dim=8"]).model.key_dim == 8
+
+
+def test_the_yaml_of_a_config_is_read_back(tmp_path):
+    from omegaconf import OmegaConf
+
+    from vit_train.convert import convert
+
+    config = load_config(["schedule.warmup=7", "model.head_units=[]"])
+    assert convert(Config, OmegaConf.to_container(OmegaConf.create(to_yaml(config)))) == config
+
+
+names = st.sampled_from([*groups(), *(name for name, _, _ in keys_of(Config)), "model", "model.depht", ""])
+values = st.one_of(
+    st.integers(-3, 300).map(str),
+    st.floats().map(str),
+    st.sampled_from(
+        ["null", "true", "last", "digits", "quickstart", "[1,2]", "{a: 1}", "${seed}", "'2 epochs'", "a,b"]
+    ),
+    st.text(max_size=6),
+)
+overrides = st.lists(st.builds("{}{}={}".format, st.sampled_from(["", "+", "++", "~"]), names, values), max_size=3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(overrides)
+def test_any_overrides_make_a_config_or_one_sentence(overrides):
+    try:
+        assert isinstance(load_config(overrides), Config)
+    except ConfigError as error:
+        assert str(error)

@@ -1,0 +1,57 @@
+import logging
+
+import pytest
+
+from vit_train import console
+from vit_train.errors import DataError, VitTrainError
+
+ROW = {
+    "learning_rate": 1e-3,
+    "images_per_second": 512.4,
+    **{f"{part}{name}": value for part in ("", "val_") for name, value in (("loss", 2.5), ("accuracy", 0.25))},
+    "top5_accuracy": 0.5,
+    "val_top5_accuracy": 0.625,
+}
+
+
+def test_without_a_terminal_an_epoch_is_a_line_on_stderr(capsys):
+    with console.TrainingDisplay(epochs=3, steps_per_epoch=2, batch_size=8) as display:
+        display.start_epoch(1)
+        display.step(1, lambda: pytest.fail("figures are fetched only to be shown"))
+        display.end_epoch(ROW)
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert line.startswith(
+        "epoch 1/3: loss 2.500 accuracy 0.250 top-5 0.500 | validation loss 2.500 accuracy 0.250 top-5 0.625 | "
+        "lr 1.0e-03 512 images/s "
+    )
+
+
+def test_the_log_keeps_what_is_said(tmp_path, capsys):
+    with console.logged_to(tmp_path / "train.log"):
+        console.say("[bold]as it is[/bold]")
+    console.say("no more")
+    assert capsys.readouterr().err == "[bold]as it is[/bold]\nno more\n"
+    assert (tmp_path / "train.log").read_text().endswith("INFO [bold]as it is[/bold]\n")
+
+
+def test_an_unexpected_error_leaves_its_traceback_in_the_log(tmp_path):
+    message = r"unexpected ZeroDivisionError; the traceback is in .*train\.log"
+    with pytest.raises(VitTrainError, match=message), console.logged_to(tmp_path / "train.log"):
+        1 / 0  # noqa: B018
+    assert "Traceback" in (tmp_path / "train.log").read_text()
+    assert not logging.getLogger("vit_train").handlers
+
+
+def test_an_expected_error_is_logged_in_a_line(tmp_path):
+    with pytest.raises(DataError), console.logged_to(tmp_path / "train.log"):
+        raise DataError("the file is gone")
+    assert (tmp_path / "train.log").read_text().endswith("ERROR the file is gone\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00:00"), (59.6, "0:01:00"), (3661, "1:01:01"), (360000, "100:00:00")]
+)
+def test_durations(seconds, text):
+    assert console.duration(seconds) == text

@@ -1,0 +1,27 @@
+from vit_train.config import Config
+from vit_train.convert import keys_of
+from vit_train.groups import groups
+from vit_train.help import help_text
+
+LINES = help_text().splitlines()
+
+
+def test_every_key_stands_with_default_and_meaning():
+    for name, field, _ in keys_of(Config):
+        (index,) = [i for i, line in enumerate(LINES) if line.startswith(f"  {name} = ")]
+        assert field.metadata["doc"] in LINES[index + 1]
+
+
+def test_every_group_stands_with_its_options():
+    for group, options in groups().items():
+        assert any(line.split(maxsplit=1) == [group, ", ".join(options)] for line in LINES), group
+
+
+def test_five_examples():
+    assert sum(line.startswith("  vit-train ") for line in LINES[LINES.index("Examples") :]) == 5
+
+
+def test_defaults_are_shown_as_typed():
+    for line in ("  model.head_units = [2048,1024]", "  dataset.root = null", "  train.epochs = 100"):
+        assert line in LINES
+    assert not any("2.14748e+09" in line for line in LINES)

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from vit_train.data.images import Dataset, Examples
+from vit_train.data.split import split_validation, take_fraction
+from vit_train.errors import ConfigError
+
+
+def examples(labels):
+    """Images that hold their row number, so that rows can be followed."""
+    labels = np.asarray(labels, np.int32)
+    return Examples(np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1), labels)
+
+
+def rows(part):
+    return part.images.ravel().tolist()
+
+
+@pytest.fixture
+def dataset():
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [100, 60, 40]))
+    return Dataset("three", examples(labels), examples(np.repeat([0, 1, 2], 10)), ("a", "b", "c"))
+
+
+def test_validation_takes_its_share_of_every_class(dataset):
+    training, validation = split_validation(dataset, 0.1, seed=1)
+    assert np.bincount(validation.labels).tolist() == [10, 6, 4]
+    assert np.bincount(training.labels).tolist() == [90, 54, 36]
+
+
+def test_the_parts_are_the_whole_in_the_old_order(dataset):
+    training, validation = split_validation(dataset, 0.3, seed=1)
+    assert sorted(rows(training) + rows(validation)) == list(range(200))
+    assert rows(training) == sorted(rows(training))
+    assert (training.labels == dataset.train.labels[rows(training)]).all()
+
+
+def test_the_seed_decides(dataset):
+    def held_out(seed):
+        return rows(split_validation(dataset, 0.2, seed)[1])
+
+    assert held_out(1) == held_out(1)
+    assert held_out(1) != held_out(2)
+
+
+def test_last_is_the_split_of_keras_fit(dataset):
+    training, validation = split_validation(dataset, "last", seed=1)
+    # keras.src.trainers.data_adapters.array_slicing: split_at = floor(200 * (1 - 0.1))
+    assert rows(training) == list(range(180))
+    assert rows(validation) == list(range(180, 200))
+
+
+def test_a_fraction_is_taken_of_every_class_of_train_and_test(dataset):
+    part = take_fraction(dataset, 0.1, seed=3)
+    assert np.bincount(part.train.labels).tolist() == [10, 6, 4]
+    assert np.bincount(part.test.labels).tolist() == [1, 1, 1]
+    assert take_fraction(dataset, 1.0, seed=3) is dataset
+
+
+def test_a_class_left_empty_is_named(dataset):
+    with pytest.raises(ConfigError, match=r"^dataset.fraction=0.01: leaves class 'c' of three without an image"):
+        take_fraction(dataset, 0.01, seed=0)
+    with pytest.raises(ConfigError, match=r"^dataset.validation=0.01: leaves class 'c'"):
+        split_validation(dataset, 0.01, seed=0)
+    with pytest.raises(ConfigError, match=r"^dataset.validation=0.999: leaves class"):
+        split_validation(dataset, 0.999, seed=0)
+
+
+def test_last_may_not_take_a_whole_class():
+    ordered = Dataset("ordered", examples(np.repeat([0, 1], [95, 5])), examples([0, 1]), ("a", "b"))
+    with pytest.raises(ConfigError, match=r"^dataset.validation=last: leaves class 'b'"):
+        split_validation(ordered, "last", seed=0)

@@ -1,0 +1,144 @@
+"""Whole tiny runs in this process."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vit_train.errors import ConfigError, NonFiniteLoss
+from vit_train.train import train
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+
+def history(report):
+    with (Path(report.run_dir) / "history.csv").open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_a_run_leaves_what_the_contract_says(tiny, tmp_path):
+    report = train(tiny())
+    (run,) = tmp_path.glob("*/*")
+    assert report.run_dir == str(run)
+    files = {"config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "model.keras", "report.json",
+             "report.md"}  # fmt: skip
+    assert {path.name for path in run.iterdir()} == files
+    assert (
+        (run / "history.csv")
+        .read_text()
+        .startswith(
+            "epoch,step,learning_rate,loss,accuracy,top5_accuracy,val_loss,val_accuracy,val_top5_accuracy,seconds,"
+            "images_per_second\n"
+        )
+    )
+    values = json.loads((run / "report.json").read_text())
+    assert values["training"]["steps"] == 4
+    assert values["status"] == "completed"
+    assert sum(row["support"] for row in values["per_class"]) == values["split"]["test"]
+    weighted = sum(row["accuracy"] * row["support"] for row in values["per_class"]) / values["split"]["test"]
+    assert weighted == pytest.approx(values["test"]["accuracy"])
+    log = (run / "train.log").read_text()
+    assert "epoch 2/2" in log
+
+
+def test_the_best_epoch_is_reported_and_kept(tiny):
+    """With a learning rate far too high, later epochs are worse; the model kept scores what the history says."""
+    from vit_train import load_model
+    from vit_train.data import sources, split
+
+    config = tiny("optimizer.learning_rate=0.5", "train.epochs=6")
+    report = train(config)
+    rows = history(report)
+    best = max(rows, key=lambda row: row["val_accuracy"])
+    assert report.best_epoch == best["epoch"]
+    assert report.validation.accuracy == best["val_accuracy"]
+    dataset = split.take_fraction(sources.load_dataset(config.dataset), config.dataset.fraction, config.seed)
+    _, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
+    model = load_model(f"{report.run_dir}/model.keras")
+    predicted = model.predict(validation.images, verbose=0).argmax(1)
+    assert np.mean(predicted == validation.labels) == pytest.approx(best["val_accuracy"])
+    predicted = model.predict(dataset.test.images, verbose=0).argmax(1)
+    assert np.mean(predicted == dataset.test.labels) == pytest.approx(report.test.accuracy)
+
+
+def test_the_checkpoint_can_follow_the_loss(tiny):
+    report = train(tiny("train.checkpoint.monitor=val_loss", "optimizer.learning_rate=0.5", "train.epochs=6"))
+    assert report.best_epoch == min(history(report), key=lambda row: row["val_loss"])["epoch"]
+
+
+def test_early_stopping_ends_a_run_that_does_not_improve(tiny):
+    report = train(tiny("train.epochs=9", "train.early_stopping.patience=2", "train.early_stopping.min_delta=1"))
+    assert report.training["epochs"] == 3
+
+
+def test_the_same_config_gives_the_same_run(tiny):
+    def figures(*overrides):
+        drop = ("seconds", "images_per_second")
+        return [{k: v for k, v in row.items() if k not in drop} for row in history(train(tiny(*overrides)))]
+
+    assert figures() == figures()
+    assert figures() != figures("seed=43")
+
+
+def test_placements_train_alike(tiny):
+    host, device = (history(train(tiny(f"augment.placement={place}", "model.dropout=0", "model.head_dropout=0")))
+                    for place in ("host", "device"))  # fmt: skip
+    for a, b in zip(host, device, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)
+        assert a["val_loss"] == pytest.approx(b["val_loss"], abs=1e-3)
+
+
+def test_the_learning_rate_is_that_of_the_last_step(tiny):
+    rows = history(train(tiny("schedule=cosine", "schedule.warmup=2", "optimizer.learning_rate=0.01")))
+    assert [row["step"] for row in rows] == [2, 4]
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.005, 0.005])
+
+
+def test_overfitting_a_batch_drives_its_loss_down(tiny):
+    report = train(tiny("debug=overfit", "train.epochs=60", "train.batch_size=16", "optimizer.learning_rate=0.01",
+                        "train.steps_per_epoch=1", "model.projection_dim=32"))  # fmt: skip
+    assert history(report)[-1]["loss"] < 0.1
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tiny, tmp_path):
+    with pytest.raises(NonFiniteLoss, match=r"^the loss is .* after epoch \d, step \d, at learning rate 1e\+30; lower"):
+        train(tiny("optimizer.learning_rate=1e30", "train.epochs=9"))
+    (run,) = tmp_path.glob("*/*")
+    assert not (run / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dataset.fraction=0.001", "dataset.fraction=0.001: leaves class '0' of digits without an image"),
+        ("dataset.validation=0.01", "dataset.validation=0.01: leaves class '0' of digits without an image"),
+        ("schedule.warmup=5", "schedule.warmup='5 steps': is longer than the training of 4 steps"),
+        ("optimizer.exclude=[nothing]", "optimizer.exclude=[nothing]: finds no variable"),
+        ("compute.backend=torch", "compute.backend=torch:"),
+    ],
+)
+def test_what_cannot_work_creates_nothing(tiny, tmp_path, override, message):
+    with pytest.raises(ConfigError) as error:
+        train(tiny(override))
+    assert str(error.value).startswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_test_set_is_read_once_at_the_end(tiny, monkeypatch):
+    """Training sees a poisoned test set; only the final figures may change."""
+    from vit_train.data import sources
+    from vit_train.data.images import Dataset, Examples
+
+    whole = sources.load_dataset
+    clean = history(train(tiny()))
+
+    def poisoned(config):
+        dataset = whole(config)
+        blank = Examples(np.zeros_like(dataset.test.images), dataset.test.labels)
+        return Dataset(dataset.name, dataset.train, blank, dataset.class_names)
+
+    monkeypatch.setattr(sources, "load_dataset", poisoned)
+    for a, b in zip(clean, history(train(tiny())), strict=True):
+        assert (a["loss"], a["val_loss"]) == (b["loss"], b["val_loss"])
