@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vit_train.compose import load_config, to_yaml
+from vit_train.compose import expand, load_config, to_yaml
 from vit_train.config import Config
 from vit_train.convert import keys_of
 from vit_train.errors import ConfigError
@@ -70,6 +70,21 @@ def test_the_yaml_of_a_config_is_read_back(tmp_path):
 
     config = load_config(["schedule.warmup=7", "model.head_units=[]"])
     assert convert(Config, OmegaConf.to_container(OmegaConf.create(to_yaml(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("sweep", "runs"),
+    [
+        (["seed=1,2", "model.depth=3"], [["seed=1", "model.depth=3"], ["seed=2", "model.depth=3"]]),
+        (["seed=range(3)"], [["seed=0"], ["seed=1"], ["seed=2"]]),
+        (["seed=1,2", "model.depth=choice(3,4)"], [[f"seed={s}", f"model.depth={d}"] for s in (1, 2) for d in (3, 4)]),
+        (["dataset=glob(cifar*)"], [["dataset=cifar10"], ["dataset=cifar100"]]),
+        (["model.head_units=[8],[8,4]"], [["model.head_units=[8]"], ["model.head_units=[8,4]"]]),
+        ([], [[]]),
+    ],
+)
+def test_a_sweep_is_all_combinations(sweep, runs):
+    assert expand(sweep) == runs
 
 
 names = st.sampled_from([*groups(), *(name for name, _, _ in keys_of(Config)), "model", "model.depht", ""])

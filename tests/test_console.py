@@ -21,10 +21,11 @@ def test_without_a_terminal_an_epoch_is_a_line_on_stderr(capsys):
         display.end_epoch(ROW)
     output = capsys.readouterr()
     assert output.out == ""
-    (line,) = output.err.splitlines()
-    assert line.startswith(
-        "epoch 1/3: loss 2.500 accuracy 0.250 top-5 0.500 | validation loss 2.500 accuracy 0.250 top-5 0.625 | "
-        "lr 1.0e-03 512 images/s "
+    assert output.err.splitlines()[0] == (
+        "  epoch    loss    acc  top-5  val loss    acc  top-5       lr images/s    left"
+    )
+    assert output.err.splitlines()[1].startswith(
+        "    1/3   2.500  0.250  0.500     2.500  0.250  0.625  1.0e-03      512 "
     )
 
 
@@ -41,7 +42,7 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log(tmp_path):
     with pytest.raises(VitTrainError, match=message), console.logged_to(tmp_path / "train.log"):
         1 / 0  # noqa: B018
     assert "Traceback" in (tmp_path / "train.log").read_text()
-    assert not logging.getLogger("vit_train").handlers
+    assert not any(isinstance(handler, logging.FileHandler) for handler in console.logger.handlers)
 
 
 def test_an_expected_error_is_logged_in_a_line(tmp_path):

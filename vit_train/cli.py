@@ -1,7 +1,7 @@
 """The command `vit-train`: Hydra's arguments in, a run and an exit code out."""
 
 import argparse
-import itertools
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ def _run(arguments: list[str]) -> int:
         _inform(options.version)
         return 0
     if options.multirun:
-        return _sweep(options.overrides)
+        return _sweep(options.overrides, ["--config", options.config] if options.config else [])
     from vit_train.compose import load_config, to_yaml
 
-    config = load_config(options.overrides)
+    config = load_config(options.overrides, options.config)
     if options.cfg:
         print(to_yaml(config), end="")
         return 0
@@ -61,6 +61,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("-c", "--cfg", choices=["job"])
+    parser.add_argument("--config", metavar="FILE")
     return parser.parse_intermixed_args(arguments)
 
 
@@ -85,24 +86,18 @@ def _complete() -> int:
     return 0
 
 
-def _sweep(overrides: list[str]) -> int:
+def _sweep(overrides: list[str], flags: list[str]) -> int:
     """Runs every combination in a process of its own, so that one run's failure or memory is not the next one's."""
-    from vit_train.compose import parse
+    from vit_train.compose import expand
     from vit_train.console import say, say_error
 
-    choices = [
-        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-        if override.is_sweep_override()
-        else [text]
-        for text, override in ((text, parse(text)) for text in overrides)
-    ]
-    jobs = list(itertools.product(*choices))
+    jobs = expand(overrides)
     failures = []
     for number, job in enumerate(jobs, 1):
-        say(f"[{number}/{len(jobs)}] vit-train {' '.join(job)}")
-        code = subprocess.run([sys.executable, "-m", "vit_train", *job], check=False).returncode
+        say(f"[{number}/{len(jobs)}] vit-train {shlex.join(job)}")
+        code = subprocess.run([sys.executable, "-m", "vit_train", *flags, *job], check=False).returncode
         if code:
-            failures.append(f"run {number} ended with exit code {code}: vit-train {' '.join(job)}")
+            failures.append(f"run {number} ended with exit code {code}: vit-train {shlex.join(job)}")
     for failure in failures:
         say_error(failure)
     return 1 if failures else 0

@@ -1,13 +1,16 @@
 """Command-line overrides and conf/*.yaml -> Config, through Hydra. Every mistake becomes one sentence."""
 
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from vit_train.config import Config
 from vit_train.convert import convert, keys_of, nearest, unknown_key
@@ -15,16 +18,22 @@ from vit_train.errors import ConfigError
 from vit_train.groups import OPTIONAL_GROUPS, config_folder, groups
 
 
-def load_config(overrides: Sequence[str] = ()) -> Config:
-    """The config for command-line arguments such as ["dataset=digits", "model.depth=2"]; raises ConfigError."""
+def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Config:
+    """The config for command-line arguments such as ["dataset=digits", "model.depth=2"]; raises ConfigError.
+
+    With `file`, a run's resolved config.yaml takes the place of the defaults; only keys can be overridden then.
+    """
+    source = config_folder() / "config.yaml" if file is None else Path(file).resolve()
+    if not source.is_file():
+        raise ConfigError(f"--config {file}: there is no such file; name the config.yaml of a run")
     for text in overrides:
         _check(text, parse(text))
     # Hydra's + adds a key; since every key exists, it means the same as without.
     overrides = [text.lstrip("+") for text in overrides]
     try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            values = OmegaConf.to_container(compose("config", overrides), resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+        with initialize_config_dir(str(source.parent), version_base="1.3"):
+            values = OmegaConf.to_container(compose(source.stem, overrides), resolve=True)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
     return convert(Config, values)
 
@@ -40,6 +49,22 @@ def parse(text: str) -> Override:
         return OverridesParser.create().parse_overrides([text])[0]
     except HydraException as error:
         raise ConfigError(f"'{text}': is not KEY=VALUE ({_first_line(error)}); quote special characters") from None
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """The arguments of every run of a sweep: all combinations of its lists, ranges, choices and globs over options."""
+    return [list(job) for job in itertools.product(*map(_choices, overrides))]
+
+
+def _choices(text: str) -> list[str]:
+    override = parse(text)
+    key = override.get_key_element()
+    value: object = override.value()
+    if isinstance(value, Glob):
+        return [f"{key}={option}" for option in value.filter(groups().get(override.key_or_group, []))]
+    return (
+        [f"{key}={choice}" for choice in override.sweep_string_iterator()] if override.is_sweep_override() else [text]
+    )
 
 
 def _check(text: str, override: Override) -> None:

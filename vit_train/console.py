@@ -58,14 +58,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-def describe(row: Mapping[str, float], prefix: str = "") -> str:
-    """Loss, accuracy and top-5 of a row of history.csv in one phrase."""
-    loss, accuracy, top5 = (row[prefix + name] for name in ("loss", "accuracy", "top5_accuracy"))
-    return f"loss {loss:.3f} accuracy {accuracy:.3f} top-5 {top5:.3f}"
+_HEADER = "  epoch    loss    acc  top-5  val loss    acc  top-5       lr images/s    left"
 
 
 class TrainingDisplay:
-    """A progress bar per epoch in a terminal; a line per epoch everywhere."""
+    """A progress bar for the running epoch in a terminal; a line for each finished one everywhere."""
 
     def __init__(self, epochs: int, steps_per_epoch: int, batch_size: int) -> None:
         self.epochs, self.steps_per_epoch, self.batch_size = epochs, steps_per_epoch, batch_size
@@ -81,6 +78,7 @@ class TrainingDisplay:
         self.shown = self.started = time.monotonic()
 
     def __enter__(self) -> "TrainingDisplay":
+        say(_HEADER)
         self.progress.start()
         return self
 
@@ -107,15 +105,20 @@ class TrainingDisplay:
         left = (now - self.started) / steps * (self.epochs * self.steps_per_epoch - steps)
         speed = done * self.batch_size / (now - self.epoch_started)
         figures = row()
-        text = f"{describe(figures)} lr {figures['learning_rate']:.1e} {speed:.0f} images/s {duration(left)} left"
+        text = (
+            f"loss {figures['loss']:.3f} acc {figures['accuracy']:.3f} top-5 {figures['top5_accuracy']:.3f} "
+            f"lr {figures['learning_rate']:.1e} {speed:.0f} images/s {duration(left)} left"
+        )
         self.progress.update(self.task, completed=done, figures=text)
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
         """Leaves the line of a finished epoch; `row` is one of history.csv."""
         left = (time.monotonic() - self.started) / self.epoch * (self.epochs - self.epoch)
         say(
-            f"epoch {self.epoch}/{self.epochs}: {describe(row)} | validation {describe(row, 'val_')} | "
-            f"lr {row['learning_rate']:.1e} {row['images_per_second']:.0f} images/s {duration(left)} left"
+            f"{f'{self.epoch}/{self.epochs}':>7} "
+            f"{row['loss']:7.3f} {row['accuracy']:6.3f} {row['top5_accuracy']:6.3f}  "
+            f"{row['val_loss']:8.3f} {row['val_accuracy']:6.3f} {row['val_top5_accuracy']:6.3f}  "
+            f"{row['learning_rate']:7.1e} {row['images_per_second']:8.0f} {duration(left):>7}"
         )
 
 

@@ -14,6 +14,7 @@ vit-train trains Vision Transformers on small images and leaves a run directory 
   vit-train [GROUP=OPTION ...] [KEY=VALUE ...]     train; without arguments the keras.io reference on CIFAR-100
   vit-train -m KEY=A,B ...                         one run for each combination, each in a process of its own
   vit-train --cfg job [...]                        print the resolved config and stop
+  vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
   vit-train --version | --help
 
 Examples

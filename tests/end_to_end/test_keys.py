@@ -5,8 +5,8 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from test_config import KEYS
 
-from tests.test_config import KEYS
 from vit_train.errors import VitTrainError
 from vit_train.train import train
 

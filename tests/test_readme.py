@@ -1,0 +1,37 @@
+"""Commands and figures in the documents are real."""
+
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from vit_train.compose import expand, load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def commands(text):
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = itertools.chain.from_iterable(block.splitlines() for block in blocks)
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("vit-train")]
+
+
+@pytest.mark.parametrize("command", commands(README), ids=" ".join)
+def test_each_command_of_the_readme_has_a_config(command):
+    arguments = [argument for argument in command[1:] if argument != "-m"]
+    for overrides in expand(arguments) if "-m" in command else [arguments]:
+        load_config(overrides)
+
+
+def test_the_error_of_the_readme_is_the_real_one(vit_train):
+    command, error = re.search(r"\$ (vit-train .*)\n(.*)\n", README).groups()
+    assert vit_train(*command.split()[1:]).stderr == f"{error}\n"
+
+
+def test_links_lead_to_files():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert link.startswith("https://") or (page.parent / link).exists(), (page.name, link)
