@@ -19,9 +19,10 @@ optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.exclude
 optimizer.epsilon optimizer.clip_norm
 schedule.name schedule.warmup schedule.final
 train.epochs train.batch_size train.steps_per_epoch train.reshuffle
-train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.monitor
+train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
+train.checkpoint.monitor
 compute.backend compute.precision compute.devices
-seed outputs
+seed outputs resume
 """.split()
 
 
@@ -85,6 +86,7 @@ def test_a_config_cannot_be_changed():
         (["model.key_dim=null", "model.heads=5"], "model.heads=5: does not divide model.projection_dim=64"),
         (["model.position_embedding=sincos", "model.projection_dim=66"], "model.projection_dim=66: model.position_emb"),
         (["schedule.warmup='101 epochs'"], "schedule.warmup='101 epochs': is longer than the training of train.epochs"),
+        (["schedule.warmup='3 minutes'"], "schedule.warmup='3 minutes': must be in steps (500) or epochs ('2 epochs')"),
         (["schedule.final=0.5"], "schedule.final=0.5: schedule=constant stays at 1; use schedule=cosine"),
         (["optimizer.exclude=['(']"], "optimizer.exclude=[(]: is not a regular expression"),
     ],

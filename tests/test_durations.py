@@ -23,7 +23,11 @@ def test_anything_else_is_refused(raw):
         Duration.parse(raw)
 
 
-@given(st.integers(0, 10**6), st.sampled_from(["steps", "epochs"]))
+def test_minutes_are_read():
+    assert Duration.parse("2.5 minutes") == Duration(2.5, "minute")
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["steps", "epochs", "minutes"]))
 def test_text_is_read_back(value, unit):
     duration = Duration.parse(f"{value} {unit}")
     assert Duration.parse(str(duration)) == duration

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
+        print("vit-train: interrupted", file=sys.stderr)
         return 130
 
 
@@ -38,9 +39,10 @@ def _run(arguments: list[str]) -> int:
         return 0
     if options.multirun:
         return _sweep(options.overrides, ["--config", options.config] if options.config else [])
-    from vit_train.compose import load_config, to_yaml
+    from vit_train import resume
+    from vit_train.compose import to_yaml
 
-    config = load_config(options.overrides, options.config)
+    config = resume.load(options.overrides, options.config)
     if options.cfg:
         print(to_yaml(config), end="")
         return 0

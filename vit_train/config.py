@@ -107,6 +107,8 @@ class ScheduleConfig:
     final: float = key("learning rate at the end, as a share of the highest", minimum=0, maximum=1)
 
     def __post_init__(self) -> None:
+        if self.warmup.unit == "minute":
+            raise ConfigError(f"schedule.warmup='{self.warmup}': must be in steps (500) or epochs ('2 epochs')")
         if self.name == "constant" and self.final != 1:
             raise ConfigError(f"schedule.final={self.final:g}: schedule=constant stays at 1; use schedule=cosine")
 
@@ -122,8 +124,9 @@ class EarlyStoppingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """Which epoch's weights are the result."""
+    """Which epoch's weights are the result, and how much work may be lost."""
 
+    every: Duration = key("how often the run's state is saved, besides at its end and when it is stopped")
     monitor: Literal["val_accuracy", "val_top5_accuracy", "val_loss"] = key("the figure that picks the best epoch")
 
 
@@ -161,6 +164,7 @@ class Config:
     compute: ComputeConfig
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
     outputs: str = key("folder that receives the run directory")
+    resume: str | None = key("a run directory to go on with; auto takes the newest unfinished run of the same config")
 
     def __post_init__(self) -> None:
         warmup = self.schedule.warmup

@@ -64,8 +64,9 @@ _HEADER = "  epoch    loss    acc  top-5  val loss    acc  top-5       lr images
 class TrainingDisplay:
     """A progress bar for the running epoch in a terminal; a line for each finished one everywhere."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int, batch_size: int) -> None:
+    def __init__(self, epochs: int, steps_per_epoch: int, batch_size: int, first_step: int = 0) -> None:
         self.epochs, self.steps_per_epoch, self.batch_size = epochs, steps_per_epoch, batch_size
+        self.first_step = first_step  # of this process; a resumed run has others before it
         columns = (
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
@@ -101,8 +102,7 @@ class TrainingDisplay:
         if self.progress.disable or now - self.shown < _SECONDS_BETWEEN_UPDATES:
             return
         self.shown = now
-        steps = (self.epoch - 1) * self.steps_per_epoch + done
-        left = (now - self.started) / steps * (self.epochs * self.steps_per_epoch - steps)
+        left = self._seconds_left((self.epoch - 1) * self.steps_per_epoch + done)
         speed = done * self.batch_size / (now - self.epoch_started)
         figures = row()
         text = (
@@ -113,13 +113,17 @@ class TrainingDisplay:
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
         """Leaves the line of a finished epoch; `row` is one of history.csv."""
-        left = (time.monotonic() - self.started) / self.epoch * (self.epochs - self.epoch)
+        left = self._seconds_left(self.epoch * self.steps_per_epoch)
         say(
             f"{f'{self.epoch}/{self.epochs}':>7} "
             f"{row['loss']:7.3f} {row['accuracy']:6.3f} {row['top5_accuracy']:6.3f}  "
             f"{row['val_loss']:8.3f} {row['val_accuracy']:6.3f} {row['val_top5_accuracy']:6.3f}  "
             f"{row['learning_rate']:7.1e} {row['images_per_second']:8.0f} {duration(left):>7}"
         )
+
+    def _seconds_left(self, step: int) -> float:
+        elapsed, steps = time.monotonic() - self.started, step - self.first_step
+        return elapsed / max(1, steps) * (self.epochs * self.steps_per_epoch - step)
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:

@@ -15,7 +15,7 @@ from vit_train.errors import ConfigError
 T = TypeVar("T")
 
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
-               Duration: "steps (500) or epochs ('2 epochs')"}  # fmt: skip
+               Duration: "steps (500), epochs ('2 epochs') or minutes ('5 minutes')"}  # fmt: skip
 _LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "minimum": ("at least", operator.ge),
     "above": ("above", operator.gt),

@@ -1,22 +1,22 @@
-"""Lengths of training time: steps or epochs, through one converter."""
+"""Lengths of training: steps, epochs or minutes, through one converter."""
 
 import math
 import re
 from dataclasses import dataclass
 
-_PATTERN = re.compile(r"(\d+(?:\.\d+)?) *(steps?|epochs?)")
+_PATTERN = re.compile(r"(\d+(?:\.\d+)?) *(steps?|epochs?|minutes?)")
 
 
 @dataclass(frozen=True)
 class Duration:
-    """A length of training: `value` steps or epochs; `value` >= 0."""
+    """A length of training: `value` steps, epochs or minutes of wall-clock time; `value` >= 0."""
 
     value: float
     unit: str
 
     @classmethod
     def parse(cls, raw: object) -> "Duration":
-        """Reads 500 (steps), "500 steps" or "2.5 epochs"; raises ValueError for anything else."""
+        """Reads 500 (steps), "500 steps", "2.5 epochs" or "5 minutes"; raises ValueError for anything else."""
         text = f"{raw} steps" if isinstance(raw, int) and not isinstance(raw, bool) else str(raw)
         match = _PATTERN.fullmatch(text.strip())
         if match is None:
@@ -27,7 +27,7 @@ class Duration:
         return cls(value, unit)
 
     def steps(self, steps_per_epoch: int) -> int:
-        """Whole steps, rounded up."""
+        """Whole steps, rounded up; minutes have none."""
         return math.ceil(self.value * (steps_per_epoch if self.unit == "epoch" else 1))
 
     def __str__(self) -> str:

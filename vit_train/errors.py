@@ -1,5 +1,7 @@
 """What can go wrong in a way a user can mend; each kind has its exit code."""
 
+import signal
+
 
 class VitTrainError(Exception):
     """One sentence for the user: the thing, its value and the fix."""
@@ -23,6 +25,14 @@ class CheckpointError(VitTrainError):
     """A run's state that cannot be written or read."""
 
     exit_code = 4
+
+
+class Interrupted(VitTrainError):
+    """SIGTERM or SIGINT; the run's state is saved and it can be resumed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
 
 
 class NonFiniteLoss(VitTrainError):

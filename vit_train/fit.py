@@ -1,45 +1,26 @@
-"""Compile, callbacks, model.fit: batches -> best weights."""
+"""Compile and train: batches -> weights of the best epoch, whatever comes between."""
 
-import csv
+import dataclasses
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
+from vit_train import checkpoint, history, state
+from vit_train.checkpoint import Arrays, Checkpoint
 from vit_train.config import Config
-from vit_train.console import TrainingDisplay
+from vit_train.console import TrainingDisplay, say
 from vit_train.data.images import Examples
 from vit_train.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
-from vit_train.errors import NonFiniteLoss
+from vit_train.errors import Interrupted, NonFiniteLoss
+from vit_train.history import Row
+from vit_train.interrupt import StopRequest
 from vit_train.models.warp import Warp
 from vit_train.optim import build_optimizer
 from vit_train.run_dir import RunDir
-
-Row = dict[str, float]
-
-HISTORY_COLUMNS = (
-    "epoch",
-    "step",
-    "learning_rate",
-    "loss",
-    "accuracy",
-    "top5_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "val_top5_accuracy",
-    "seconds",
-    "images_per_second",
-)
-
-
-@dataclass(frozen=True)
-class History:
-    """The rows of history.csv, one per epoch, and the one whose weights were kept."""
-
-    rows: list[Row]
-    best: Row
 
 
 def compiled(network: keras.Model, training: Examples, config: Config) -> keras.Model:
@@ -53,6 +34,10 @@ def compiled(network: keras.Model, training: Examples, config: Config) -> keras.
             keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"),
         ],
     )
+    # Keras makes these variables with the first batch; a checkpoint is restored before that.
+    model.optimizer.build(model.trainable_variables)
+    model.compute_metrics(None, np.zeros(1, "int32"), np.zeros((1, model.output_shape[-1]), "float32"), None)
+    model.reset_metrics()
     return model
 
 
@@ -66,93 +51,169 @@ def _with_warp(network: keras.Model, config: Config, source: tuple[int, int]) ->
     return keras.Model({"images": images, "transforms": transforms}, network(warped), name="on_device")
 
 
-def fit(model: keras.Model, training: Examples, validation: Examples, config: Config, run: RunDir) -> History:
-    """Trains a compiled model and leaves it with the weights of its best epoch.
+@dataclass
+class Progress:
+    """How far a run has come: all of its state but the arrays."""
 
-    Raises NonFiniteLoss at the end of an epoch whose loss is not finite.
+    step: int = 0
+    rows: list[Row] = field(default_factory=list)
+    trained: Row | None = None  # figures of the running epoch's training, once that part of it is done
+    seconds: float = 0.0  # spent on the running epoch
+
+
+def fit(model: keras.Model, training: Examples, validation: Examples, config: Config, run: RunDir) -> list[Row]:
+    """Trains a compiled model, from the newest checkpoint in `run` if there is one, and gives it its best weights.
+
+    Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.
     """
-    epochs, steps = config.train.epochs, steps_per_epoch(len(training), config)
-    display = TrainingDisplay(epochs, steps, config.train.batch_size)
-    recorder = Recorder(display, min(len(training), steps * config.train.batch_size), run)
-    with display:
-        model.fit(
-            training_batches(training, config, 0, epochs * steps),
-            epochs=epochs,
-            steps_per_epoch=steps,
-            validation_data=evaluation_batches(validation, config),
-            callbacks=[recorder, *_selection(config, run)],
-            verbose=0,
-            shuffle=False,  # the batches come in their order
+    trainer = Trainer(model, training, validation, config, run)
+    trainer.restore()
+    trainer.train()
+    state.assign(trainer.best, ("model", model.variables))
+    return trainer.progress.rows
+
+
+class Trainer:
+    """A model in training, with its data and its progress."""
+
+    def __init__(
+        self, model: keras.Model, training: Examples, validation: Examples, config: Config, run: RunDir
+    ) -> None:
+        self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
+        self.steps = steps_per_epoch(len(training), config)
+        self.validation = evaluation_batches(validation, config)
+        self.progress = Progress()
+        self.best: Arrays = {}
+        self.metrics: Arrays = {}  # of an epoch that was left in its midst
+        self.stop = StopRequest()
+        self.watcher = _Watcher(self)
+        self.saved_step, self.saved_at = 0, time.monotonic()
+
+    def restore(self) -> None:
+        """Takes up the newest sound checkpoint, if there is any."""
+        found, damages = checkpoint.load(self.run.checkpoints)
+        for damage in damages:
+            say(f"{damage}; the one before it is used")
+        if found is None:
+            return
+        variables = ("model", self.model.variables), ("optimizer", self.model.optimizer.variables)
+        state.assign(found.latest, *variables)
+        self.best, self.progress = found.best, Progress(**found.progress)
+        self.saved_step = self.progress.step
+        if self.progress.trained is None and self.progress.step > len(self.progress.rows) * self.steps:
+            self.metrics = found.latest
+        say(f"going on after step {self.progress.step}, in epoch {len(self.progress.rows) + 1}")
+
+    def train(self) -> None:
+        """Trains to the last epoch or an early stop and saves the state then, or when interrupted."""
+        rows, settings = self.progress.rows, self.settings
+        self.display = TrainingDisplay(settings.epochs, self.steps, settings.batch_size, self.progress.step)
+        with self.stop, self.display:
+            try:
+                while len(rows) < settings.epochs and not history.should_stop(rows, settings.early_stopping):
+                    self._epoch()
+            except Interrupted:
+                self.save()
+                say(f"step {self.progress.step} is saved; go on with: vit-train resume={self.run.path}")
+                raise
+            if self.saved_step != self.progress.step:
+                self.save()
+
+    def save(self) -> None:
+        """Writes a checkpoint; unlike elsewhere, a stop request does not get in between."""
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()  # JAX keeps the variables of a running epoch elsewhere
+        self.progress.seconds = time.monotonic() - self.epoch_began
+        arrays = state.all_arrays(self.model)
+        checkpoint.save(self.run.checkpoints, Checkpoint(arrays, self.best, dataclasses.asdict(self.progress)))
+        self.saved_step, self.saved_at = self.progress.step, time.monotonic()
+
+    def _epoch(self) -> None:
+        progress, end = self.progress, (len(self.progress.rows) + 1) * self.steps
+        self.epoch_began = time.monotonic() - progress.seconds
+        self.display.start_epoch(len(progress.rows) + 1)
+        if progress.trained is None:
+            batches = training_batches(self.training, self.config, progress.step, end)
+            options = {"verbose": 0, "shuffle": False}  # the batches come in their order
+            logs = self.model.fit(
+                batches, steps_per_epoch=end - progress.step, callbacks=[self.watcher], **options
+            ).history
+            images = min(len(self.training), self.steps * self.settings.batch_size)
+            speed = images / (time.monotonic() - self.epoch_began)
+            progress.trained = {name: values[0] for name, values in logs.items()} | {"images_per_second": speed}
+        logs = self.model.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
+        self._end_epoch(progress.trained | {f"val_{name}": value for name, value in logs.items()})
+
+    def _end_epoch(self, figures: Row) -> None:
+        progress = self.progress
+        row: Row = {
+            "epoch": len(progress.rows) + 1,
+            "step": progress.step,
+            "learning_rate": self.learning_rate(),
+            "seconds": time.monotonic() - self.epoch_began,
+            **figures,
+        }
+        self.require_finite(row["loss"], row["val_loss"])
+        progress.rows.append(row)
+        progress.trained, progress.seconds, self.epoch_began = None, 0.0, time.monotonic()
+        if history.best(progress.rows, self.settings.checkpoint.monitor) is row:
+            self.best = state.model_arrays(self.model)
+        history.write(progress.rows, self.run.history)
+        self.display.end_epoch(row)
+        if self.due():
+            self.save()
+
+    def after_step(self, logs: Any) -> None:
+        """Counts a step, shows it, and stops or saves if it is time to."""
+        self.progress.step += 1
+        done = self.progress.step - len(self.progress.rows) * self.steps
+        self.display.step(done, lambda: {**_floats(logs), "learning_rate": self.learning_rate()})
+        self.stop.check()
+        if done < self.steps and self.due():  # at the end of an epoch it is done after the validation
+            self.require_finite(float(logs["loss"]))
+            self.save()
+
+    def due(self) -> bool:
+        """Whether the work since the last checkpoint is as much as may be lost."""
+        every = self.settings.checkpoint.every
+        if every.unit == "minute":
+            return time.monotonic() - self.saved_at >= every.value * 60
+        return self.progress.step - self.saved_step >= max(1, every.steps(self.steps))
+
+    def learning_rate(self) -> float:
+        """That of the latest step."""
+        return float(self.model.optimizer.schedule(max(self.progress.step - 1, 0)))
+
+    def require_finite(self, *losses: float) -> None:
+        """Raises NonFiniteLoss unless all losses are finite."""
+        if all(math.isfinite(loss) for loss in losses):
+            return
+        raise NonFiniteLoss(
+            f"the loss is {', in validation '.join(f'{loss:g}' for loss in losses)} in epoch "
+            f"{len(self.progress.rows) + 1} at step {self.progress.step}, at learning rate {self.learning_rate():g}; "
+            f"the last good checkpoint is that of step {self.saved_step}; lower optimizer.learning_rate, lengthen "
+            "schedule.warmup or set optimizer.clip_norm=1"
         )
-    model.load_weights(run.best_weights)
-    monitor = config.train.checkpoint.monitor
-    pick = min if _mode(monitor) == "min" else max
-    return History(recorder.rows, pick(recorder.rows, key=lambda row: row[monitor]))
 
 
-def _mode(monitor: str) -> str:
-    return "min" if monitor.endswith("loss") else "max"
+class _Watcher(keras.callbacks.Callback):
+    """Tells the trainer what `fit` and `evaluate` do."""
 
-
-def _selection(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
-    """Which epoch is kept, and when to stop; both look at the validation split only."""
-    monitor = config.train.checkpoint.monitor
-    callbacks = [
-        keras.callbacks.ModelCheckpoint(
-            run.best_weights, monitor=monitor, mode=_mode(monitor), save_best_only=True, save_weights_only=True
-        )
-    ]
-    stopping = config.train.early_stopping
-    if stopping.patience is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                stopping.monitor, mode=_mode(stopping.monitor), patience=stopping.patience, min_delta=stopping.min_delta
-            )
-        )
-    return callbacks
-
-
-class Recorder(keras.callbacks.Callback):
-    """Shows training as it goes, writes history.csv row by row, and stops a run that diverged."""
-
-    def __init__(self, display: TrainingDisplay, images_per_epoch: int, run: RunDir) -> None:
+    def __init__(self, trainer: Trainer) -> None:
         super().__init__()
-        self.display, self.images_per_epoch, self.run = display, images_per_epoch, run
-        self.rows: list[Row] = []
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._append(HISTORY_COLUMNS)
+        self.trainer = trainer
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.display.start_epoch(epoch + 1)
-        self.epoch_began = time.perf_counter()
+        if self.trainer.metrics:
+            state.assign(self.trainer.metrics, ("metrics", self.model.metrics_variables))
+            self.trainer.metrics = {}
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.display.step(batch + 1, lambda: self._figures(logs))
+        self.trainer.after_step(logs)
 
-    def on_test_begin(self, logs: Any = None) -> None:
-        self.training_ended = time.perf_counter()
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.trainer.stop.check()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        row = {"epoch": epoch + 1, "step": int(self.model.optimizer.iterations), **self._figures(logs)}
-        row["seconds"] = time.perf_counter() - self.epoch_began
-        row["images_per_second"] = self.images_per_epoch / (self.training_ended - self.epoch_began)
-        self.rows.append(row)
-        self._append([row[name] for name in HISTORY_COLUMNS])
-        self.display.end_epoch(row)
-        if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
-            raise NonFiniteLoss(
-                f"the loss is {row['loss']:g} (validation {row['val_loss']:g}) after epoch {row['epoch']}, step "
-                f"{row['step']}, at learning rate {row['learning_rate']:g}; lower optimizer.learning_rate, lengthen "
-                "schedule.warmup or set optimizer.clip_norm=1"
-            )
 
-    def _figures(self, logs: Any) -> Row:
-        """Metrics as floats, and the learning rate of the latest step."""
-        schedule, step = self.model.optimizer._learning_rate, int(self.model.optimizer.iterations)
-        metrics = {name: float(value) for name, value in logs.items()}
-        return {"learning_rate": float(schedule(max(step - 1, 0))), **metrics}
-
-    def _append(self, cells: Any) -> None:
-        with self.run.history.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(cells)
+def _floats(logs: Any) -> Row:
+    return {name: float(value) for name, value in logs.items()}

@@ -65,11 +65,17 @@ class AdamW(keras.optimizers.AdamW):
         super().__init__(learning_rate, **kwargs)
         self.decay = decay
 
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the learning rate."""
+        schedule: Schedule = self._learning_rate
+        return schedule
+
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         if self.decay == "scaled":
             super()._apply_weight_decay(variables)
             return
-        rate = self.weight_decay * self._learning_rate.multiplier(self.iterations)
+        rate = self.weight_decay * self.schedule.multiplier(self.iterations)
         for variable in variables:
             if self._use_weight_decay(variable):
                 variable.assign(variable - variable * ops.cast(rate, variable.dtype))

@@ -1,10 +1,13 @@
 """The names and layout of a run directory, in one place."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from vit_train.errors import ConfigError
+from vit_train.errors import CheckpointError, ConfigError
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,20 @@ class RunDir:
         except OSError as error:
             raise ConfigError(f"outputs={outputs}: cannot hold a run directory: {error.strerror}") from None
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training in the same directory; raises CheckpointError if one already does."""
+        try:
+            file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot be written to ({error.strerror})") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise CheckpointError(f"{self.path}: another process is training in this directory") from error
+            yield
+
     @property
     def config(self) -> Path:
         """The resolved config, enough to run again."""
@@ -51,9 +68,9 @@ class RunDir:
         return self.path / "history.csv"
 
     @property
-    def best_weights(self) -> Path:
-        """Weights of the best epoch so far."""
-        return self.path / "checkpoints" / "best.weights.h5"
+    def checkpoints(self) -> Path:
+        """The state to go on from."""
+        return self.path / "checkpoints"
 
     @property
     def model(self) -> Path:

@@ -1,14 +1,17 @@
 """A run, from config to report: the table of contents."""
 
+import dataclasses
 import json
 import statistics
+from pathlib import Path
 from typing import Any
 
-from vit_train import backend, console
+from vit_train import backend, console, history
 from vit_train.compose import to_yaml
 from vit_train.config import Config
 from vit_train.environment import describe_environment
 from vit_train.evaluate import Scores, score, score_classes
+from vit_train.files import replace_file
 from vit_train.report import writer
 from vit_train.run_dir import RunDir
 
@@ -30,24 +33,25 @@ def train(config: Config) -> writer.Report:
     preprocessing.set_statistics(network, *pipeline.channel_statistics(training.images))
     model = fit.compiled(network, training, config)
 
-    run = RunDir.create(config.outputs, config.dataset.name, config.model.name)
-    with console.logged_to(run.log):
+    run = _run_dir(config)
+    with run.locked(), console.logged_to(run.log):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, sizes, network.count_params())
-        history = fit.fit(model, training, validation, config, run)
+        rows = fit.fit(model, training, validation, config, run)
         deployed = preprocessing.with_preprocessing(network, training.images.shape[1:3])
         deployed.save(run.model)
         logits = deployed.predict(dataset.test.images, config.train.batch_size, verbose=0)
+        best = history.best(rows, config.train.checkpoint.monitor)
         report = writer.Report(
             dataset=config.dataset.name,
             model=config.model.name,
             parameters=network.count_params(),
             split=sizes,
-            best_epoch=int(history.best["epoch"]),
-            validation=Scores(*(history.best[f"val_{name}"] for name in ("loss", "accuracy", "top5_accuracy"))),
+            best_epoch=int(best["epoch"]),
+            validation=Scores(best["val_loss"], best["val_accuracy"], best["val_top5_accuracy"]),
             test=score(logits, dataset.test.labels),
             per_class=score_classes(logits, dataset.test.labels, dataset.class_names),
-            training=_summary(history.rows, config.train.checkpoint.monitor),
+            training=_summary(rows, config.train.checkpoint.monitor),
             status="completed",
             run_dir=str(run.path),
         )
@@ -55,11 +59,18 @@ def train(config: Config) -> writer.Report:
     return report
 
 
+def _run_dir(config: Config) -> RunDir:
+    if config.resume is not None:
+        return RunDir(Path(config.resume))
+    return RunDir.create(config.outputs, config.dataset.name, config.model.name)
+
+
 def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) -> None:
     """Writes what is known before training, and says it."""
     environment = describe_environment(backend.device_name())
-    run.config.write_text(to_yaml(config), encoding="utf-8")
-    run.environment.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+    replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
+    replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
+    run.report_json.unlink(missing_ok=True)  # of a finished run that is being extended
     compute = config.compute
     console.say(
         f"{config.model.name}, {parameters:,} parameters, on {config.dataset.name}: "

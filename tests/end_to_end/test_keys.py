@@ -65,9 +65,10 @@ BASE = {
     f"{STOPPING}min_delta": [LONG, f"{STOPPING}patience=1", f"{STOPPING}min_delta=1"],
     "train.checkpoint.monitor": [LONG, "optimizer.learning_rate=0.05"],
 }
-# Seen elsewhere: data sets, backends and devices in test_backends.py, run directories in test_train.py. `model.name` is
-# a label that has one value so far.
-ELSEWHERE = {"dataset.name", "model.name", "compute.backend", "compute.devices", "outputs"}
+# Seen elsewhere: data sets, backends and devices in test_backends.py, run directories in test_train.py, checkpoints in
+# test_resume.py. `model.name` is a label that has one value so far.
+ELSEWHERE = {"dataset.name", "model.name", "compute.backend", "compute.devices", "outputs", "resume"}
+ELSEWHERE |= {"train.checkpoint.every"}
 
 
 CLOCK = ("seconds", "images_per_second")

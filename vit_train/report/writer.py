@@ -7,6 +7,7 @@ from typing import Any
 
 from vit_train.console import duration
 from vit_train.evaluate import ClassScores, Scores
+from vit_train.files import replace_file
 from vit_train.run_dir import RunDir
 
 
@@ -28,9 +29,9 @@ class Report:
 
 
 def write(report: Report, run: RunDir) -> None:
-    """Writes report.json and report.md."""
-    run.report_json.write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n", encoding="utf-8")
-    run.report_md.write_text(markdown(report), encoding="utf-8")
+    """Writes report.md and report.json, the latter last: a run that has it is finished."""
+    replace_file(run.report_md, markdown(report))
+    replace_file(run.report_json, json.dumps(dataclasses.asdict(report), indent=2) + "\n")
 
 
 def result_rows(report: Report) -> list[list[str]]:

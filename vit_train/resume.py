@@ -1,0 +1,58 @@
+"""Which run to go on with, and with which config."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from vit_train.compose import load_config, parse
+from vit_train.config import Config
+from vit_train.convert import keys_of, show
+from vit_train.errors import ConfigError
+from vit_train.run_dir import RunDir
+
+# What may differ when a run goes on: more epochs, and what cannot change a result.
+FREE = ("train.epochs", "train.checkpoint.every", "dataset.root", "outputs", "resume")
+
+
+def load(overrides: Sequence[str], file: str | None = None) -> Config:
+    """The config for command-line arguments, among which may be resume=RUN or resume=auto; raises ConfigError.
+
+    With resume=RUN it is the run's own, and what is given besides must agree with it. With resume=auto it is the one
+    given, and `resume` in it names the newest unfinished run of the same config, or is None if there is none.
+    """
+    others = [text for text in overrides if parse(text).key_or_group != "resume"]
+    asked = load_config([text for text in overrides if text not in others], None).resume
+    if asked is None:
+        return load_config(others, file)
+    if asked == "auto":
+        config = load_config(others, file)
+        return dataclasses.replace(config, resume=_newest_unfinished(config))
+    run = RunDir(Path(asked))
+    if not run.config.is_file():
+        raise ConfigError(f"resume={asked}: is not a run directory, it has no config.yaml")
+    saved, wanted = load_config([], str(run.config)), load_config(others, str(run.config))
+    if differences := [key for key in _differences(saved, wanted) if key not in FREE]:
+        was = ", ".join(f"{key}={show(_value(saved, key))}" for key in differences)
+        raise ConfigError(f"resume={asked}: the run has {was}, which cannot change; start a new run to change it")
+    if run.report_json.exists() and wanted.train.epochs <= saved.train.epochs:
+        raise ConfigError(f"resume={asked}: the run is finished; train.epochs above {saved.train.epochs} extends it")
+    return dataclasses.replace(wanted, resume=asked)
+
+
+def _newest_unfinished(config: Config) -> str | None:
+    for path in sorted(Path(config.outputs).glob("*/*/config.yaml"), reverse=True):
+        run = RunDir(path.parent)
+        if not run.report_json.exists() and not set(_differences(load_config([], str(path)), config)) - set(FREE):
+            return str(run.path)
+    return None
+
+
+def _differences(a: Config, b: Config) -> list[str]:
+    return [key for key, _, _ in keys_of(Config) if _value(a, key) != _value(b, key)]
+
+
+def _value(config: Config, key: str) -> object:
+    value: object = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
