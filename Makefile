@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test lint format types wheel
+.PHONY: help run install test chaos lint format types wheel
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -14,6 +14,9 @@ install: .venv/installed-dev  ## make .venv with what the commands below need
 
 test: .venv/installed-dev  ## run all tests; VIT_TRAIN_DATA=FOLDER adds those on the real CIFAR files
 	$(RUN)/pytest -n 2 --dist loadfile
+
+chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what they end with
+	$(RUN)/python tests/chaos.py $(or $(KILLS),200)
 
 lint: .venv/installed-dev  ## check style and format
 	$(RUN)/ruff check

@@ -36,8 +36,11 @@ def configure(compute: ComputeConfig, seed: int) -> None:
     with _stderr_held_back():
         import tensorflow as tf
 
-    if name != "tensorflow" or compute.devices == "cpu":
-        tf.config.set_visible_devices([], "GPU")
+        # Both look for a GPU, and its driver's absence is noted at length.
+        if name != "tensorflow" or compute.devices == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+        else:
+            tf.config.list_physical_devices("GPU")
     import keras
 
     if keras.config.backend() != name:
@@ -56,7 +59,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
 def _stderr_held_back() -> Iterator[None]:
     """Shows what is written to stderr meanwhile only if there is an error.
 
-    TensorFlow's C++ prints notes while it is imported, before its own log level has any effect.
+    TensorFlow's C++ prints notes while it starts, before its own log level has any effect.
     """
     sys.stderr.flush()
     terminal = os.dup(2)

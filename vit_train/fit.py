@@ -42,9 +42,12 @@ def compiled(network: keras.Model, training: Examples, config: Config) -> keras.
 
 
 def _with_warp(network: keras.Model, config: Config, source: tuple[int, int]) -> keras.Model:
-    """Puts the warp in front if augmentation is placed on the device; `source` is (height, width) of the images."""
+    """A model of the same layers to compile, so that `network` stays free of what belongs to training.
+
+    The warp is in front if augmentation is placed on the device; `source` is (height, width) of the images.
+    """
     if config.augment.placement == "host":
-        return network
+        return keras.Model(network.input, network.output, name="on_host")
     images = keras.Input((*source, 3), dtype="uint8", name="images")
     transforms = keras.Input((8,), dtype="float32", name="transforms")
     warped = Warp(config.model.image_size, name="warp")(images, transforms)

@@ -20,7 +20,6 @@ OTHER = {
     "augment.flip": ["false"],
     "augment.rotation": ["0.3"],
     "augment.zoom": ["0.5"],
-    "augment.placement": ["device"],
     "model.image_size": ["16"],
     "model.patch_size": ["2"],
     "model.projection_dim": ["16", "model.key_dim=8"],
@@ -42,7 +41,7 @@ OTHER = {
     "optimizer.beta_2": ["0.9"],
     "optimizer.epsilon": ["0.1"],
     "optimizer.clip_norm": ["1e-3"],
-    "schedule.name": ["cosine"],
+    "schedule.name": ["cosine", "schedule.final=0"],
     "schedule.warmup": ["3"],
     "schedule.final": ["0.1", "schedule.name=cosine"],
     "train.epochs": ["1"],
@@ -65,10 +64,10 @@ BASE = {
     f"{STOPPING}min_delta": [LONG, f"{STOPPING}patience=1", f"{STOPPING}min_delta=1"],
     "train.checkpoint.monitor": [LONG, "optimizer.learning_rate=0.05"],
 }
-# Seen elsewhere: data sets, backends and devices in test_backends.py, run directories in test_train.py, checkpoints in
-# test_resume.py. `model.name` is a label that has one value so far.
+# Seen elsewhere: data sets, backends and devices in test_backends.py, placement in test_pipeline.py (it does not change
+# a figure), run directories in test_train.py, checkpoints in test_kills.py. `model.name` has one value so far.
 ELSEWHERE = {"dataset.name", "model.name", "compute.backend", "compute.devices", "outputs", "resume"}
-ELSEWHERE |= {"train.checkpoint.every"}
+ELSEWHERE |= {"augment.placement", "train.checkpoint.every"}
 
 
 CLOCK = ("seconds", "images_per_second")

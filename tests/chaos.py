@@ -1,0 +1,78 @@
+"""Kills runs at random, over and over: chaos.py KILLS [SEED]. Exits with 1 if any run ends otherwise than left alone.
+
+Each run is killed at a random moment of its process (start, training, validation, writing, reporting), resumed, killed
+again and so on until it is done, and then compared bit for bit with one of the same backend that was never stopped.
+"""
+
+import collections
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from killing import ARGUMENTS, complete, differences, finish, result_of, start
+
+BACKENDS = ("tensorflow", "jax")
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+class Chaos:
+    """Runs under fire, and the tally of what happened to them."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.random, self.tally = folder, random.Random(seed), collections.Counter[str]()
+        self.expected, self.seconds = {}, {}
+        for backend in BACKENDS:
+            began = time.monotonic()
+            self.expected[backend] = result_of(complete(*self.arguments(backend), cwd=folder))
+            self.seconds[backend] = time.monotonic() - began
+
+    def arguments(self, backend: str) -> tuple[str, ...]:
+        return (*ARGUMENTS, f"compute.backend={backend}")
+
+    def run(self, backend: str) -> None:
+        """Kills one run until it gets through, and compares it."""
+        cwd = Path(tempfile.mkdtemp(dir=self.folder))
+        while not (report := next(cwd.glob("outputs/*/*/report.json"), None)):
+            # Without config.yaml the process died before it began to train; a user would start again, too.
+            config = next(cwd.glob("outputs/*/*/config.yaml"), None)
+            self.tally["resumes"] += config is not None
+            process = start(*([f"resume={config.parent}"] if config else self.arguments(backend)), cwd=cwd)
+            self.kill(process, self.random.uniform(0, self.seconds[backend]))
+        self.tally["runs"] += 1
+        if wrong := differences(result_of(report.parent), self.expected[backend]):
+            self.tally["mismatches"] += 1
+            print(f"{backend}: {report.parent} differs in {wrong}", flush=True)
+
+    def kill(self, process: subprocess.Popen[str], after: float) -> None:
+        """Sends a random signal after some seconds, if the process has not ended by then. Any other end is an error."""
+        number = self.random.choice(SIGNALS)
+        try:
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+        code, _, stderr = finish(process)
+        if code == 0:
+            return
+        if code not in (-number, 128 + number):
+            raise RuntimeError(f"exit code {code} after {number.name}: {stderr}")
+        self.tally["kills"] += 1
+        self.tally[number.name] += 1
+
+
+def main() -> int:
+    wanted, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    with tempfile.TemporaryDirectory() as folder:
+        chaos = Chaos(Path(folder), seed)
+        while chaos.tally["kills"] < wanted:
+            chaos.run(chaos.random.choice(BACKENDS))
+            print(", ".join(f"{count} {name}" for name, count in chaos.tally.items()), flush=True)
+    print(f"{chaos.tally['kills']} kills, {chaos.tally['resumes']} resumes, {chaos.tally['mismatches']} mismatches")
+    return 1 if chaos.tally["mismatches"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

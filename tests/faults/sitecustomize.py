@@ -1,0 +1,42 @@
+"""Makes a process kill itself with SIGKILL at a chosen point; Python imports this by itself when it is on the path.
+
+FAULT is NAME:COUNT:WHEN; the process dies at the COUNT-th call of NAME, "before" or "after" it.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from vit_train.interrupt import StopRequest
+
+PLACES = {
+    "fsync": (os, "fsync"),
+    "rename": (pathlib.Path, "rename"),
+    "replace": (pathlib.Path, "replace"),
+    "rmtree": (shutil, "rmtree"),
+    "check": (StopRequest, "check"),
+}
+
+
+def deadly(function: Callable[..., Any], count: int, when: str) -> Callable[..., Any]:
+    calls = iter(range(1, 1_000_000))
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        last = next(calls) == count
+        if last and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*arguments, **options)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return call
+
+
+if "FAULT" in os.environ:
+    name, count, when = os.environ["FAULT"].split(":")
+    owner, attribute = PLACES[name]
+    setattr(owner, attribute, deadly(getattr(owner, attribute), int(count), when))
