@@ -17,8 +17,8 @@ def test_every_group_stands_with_its_options():
         assert any(line.split(maxsplit=1) == [group, ", ".join(options)] for line in LINES), group
 
 
-def test_five_examples():
-    assert sum(line.startswith("  vit-train ") for line in LINES[LINES.index("Examples") :]) == 5
+def test_six_examples():
+    assert sum(line.startswith("  vit-train ") for line in LINES[LINES.index("Examples") :]) == 6
 
 
 def test_defaults_are_shown_as_typed():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vit_train.compose import expand, load_config
+from vit_train import resume
+from vit_train.compose import expand
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -23,7 +24,7 @@ def commands(text):
 def test_each_command_of_the_readme_has_a_config(command):
     arguments = [argument for argument in command[1:] if argument != "-m"]
     for overrides in expand(arguments) if "-m" in command else [arguments]:
-        load_config(overrides)
+        resume.load(overrides)
 
 
 def test_the_error_of_the_readme_is_the_real_one(vit_train):

@@ -18,10 +18,11 @@ vit-train trains Vision Transformers on small images and leaves a run directory 
   vit-train --version | --help
 
 Examples
-  vit-train experiment=quickstart                              half a minute on a CPU, needs no network
+  vit-train experiment=quickstart                              half a minute on a CPU; no network
   vit-train dataset=cifar100 model.depth=8                     the reference, 100 epochs
   vit-train dataset=cifar10 dataset.fraction=0.1 train.epochs=5 train.early_stopping.patience=2
   vit-train compute.backend=jax compute.precision=bfloat16 augment.placement=device
+  vit-train resume=auto dataset=cifar100                       go on where the newest such run was stopped
   vit-train -m model.depth=4,8 optimizer.learning_rate=1e-3,3e-4
 
 Tab completion: eval "$(vit-train -sc install=bash)", or zsh, or fish.
@@ -46,7 +47,7 @@ def help_text() -> str:
         limits = "".join(f", {_WORDS[limit]} {show(bound)}" for limit, bound in field.metadata["limits"].items())
         lines.append(f"  {name} = {defaults[name]}")
         lines.append(f"      {describe(kind)}{limits}: {field.metadata['doc']}")
-    lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 interrupted.", ""]
+    lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
     return "\n".join(lines)
 
 
