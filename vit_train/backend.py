@@ -77,11 +77,18 @@ def _stderr_held_back() -> Iterator[None]:
 
 
 def device_name() -> str:
-    """The device that trains, such as 'cpu' or 'NVIDIA H100', as the backend names it."""
-    if sys.modules.get("jax") is not None and os.environ["KERAS_BACKEND"] == "jax":
+    """The device that trains, such as "cpu" or "NVIDIA H100", as the configured backend names it."""
+    name = os.environ["KERAS_BACKEND"]
+    if name == "jax":
         import jax
 
         return str(jax.devices()[0].device_kind)
-    import keras
+    if name == "torch":
+        import torch
 
-    return str(keras.distribution.list_devices()[0])
+        on_gpu = torch.cuda.is_available() and os.environ.get("KERAS_TORCH_DEVICE") != "cpu"
+        return torch.cuda.get_device_name() if on_gpu else "cpu"
+    import tensorflow as tf
+
+    gpus = tf.config.get_visible_devices("GPU")
+    return str(tf.config.experimental.get_device_details(gpus[0])["device_name"]) if gpus else "cpu"

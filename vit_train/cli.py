@@ -97,9 +97,17 @@ def _sweep(overrides: list[str], flags: list[str]) -> int:
     failures = []
     for number, job in enumerate(jobs, 1):
         say(f"[{number}/{len(jobs)}] vit-train {shlex.join(job)}")
-        code = subprocess.run([sys.executable, "-m", "vit_train", *flags, *job], check=False).returncode
-        if code:
+        if code := _wait(subprocess.Popen([sys.executable, "-m", "vit_train", *flags, *job])):
             failures.append(f"run {number} ended with exit code {code}: vit-train {shlex.join(job)}")
     for failure in failures:
         say_error(failure)
     return 1 if failures else 0
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a run. Ctrl-C reaches the run, too: it may save its state before the sweep ends."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise

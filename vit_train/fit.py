@@ -171,9 +171,10 @@ class Trainer:
         self.progress.step += 1
         done = self.progress.step - len(self.progress.rows) * self.steps
         self.display.step(done, lambda: {**_floats(logs), "learning_rate": self.learning_rate()})
-        self.stop.check()
-        if done < self.steps and self.due():  # at the end of an epoch it is done after the validation
+        due = done < self.steps and self.due()  # at the end of an epoch it is saved after the validation
+        if due or self.stop.requested:
             self.require_finite(float(logs["loss"]))
+            self.stop.check()
             self.save()
 
     def due(self) -> bool:

@@ -25,6 +25,11 @@ class StopRequest:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal is not None
+
     def check(self) -> None:
         """Raises Interrupted if a signal has come."""
         if self.signal is not None:
