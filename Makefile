@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test chaos lint format types wheel
+.PHONY: help run install test chaos parity lint format types wheel
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -17,6 +17,9 @@ test: .venv/installed-dev  ## run all tests; VIT_TRAIN_DATA=FOLDER adds those on
 
 chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what they end with
 	$(RUN)/python tests/chaos.py $(or $(KILLS),200)
+
+parity: .venv-parity/installed  ## write the golden vectors again, with tensorflow-addons in an environment of its own
+	.venv-parity/bin/python tests/parity/adamw.py tests/golden/adamw.npz
 
 lint: .venv/installed-dev  ## check style and format
 	$(RUN)/ruff check
@@ -43,4 +46,10 @@ wheel: .venv/installed-dev  ## build dist/*.whl, by way of the source archive
 
 .venv/installed-dev: .venv/installed
 	$(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+.venv-parity/installed: pyproject.toml
+	python3.11 -m venv .venv-parity
+	.venv-parity/bin/python -m pip install --quiet --upgrade pip
+	.venv-parity/bin/python -m pip install --group parity
 	@touch $@

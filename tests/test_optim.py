@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,28 @@ def test_independent_decay_is_that_of_tensorflow_addons():
 
     ours = steps(AdamW(schedule(), decay="independent", weight_decay=1e-4), GRADIENTS)
     np.testing.assert_allclose(ours, TENSORFLOW_ADDONS, rtol=2e-7)
+
+
+GOLDEN = Path(__file__).parent / "golden" / "adamw.npz"  # by `make parity`
+
+
+@pytest.mark.parametrize("name", ["vector", "matrix", "kernel"])
+@pytest.mark.parametrize("case", ["constant", "strong", "scheduled"])
+def test_independent_decay_follows_tensorflow_addons_for_200_steps(case, name):
+    """Step by step to the last bit but one, with and without a schedule."""
+    from vit_train.optim import AdamW
+
+    optimizer = {
+        "constant": lambda: AdamW(schedule(), decay="independent", weight_decay=1e-4),
+        "strong": lambda: AdamW(schedule(peak=3e-2), decay="independent", weight_decay=2e-2, beta_1=0.8, beta_2=0.99),
+        "scheduled": lambda: AdamW(
+            schedule("cosine", peak=1e-2, warmup=20, total=200, final=0.1), decay="independent", weight_decay=5e-3
+        ),
+    }[case]()
+    with np.load(GOLDEN) as golden:
+        start, *path = golden[f"{case}/{name}"]
+        ours = steps(optimizer, golden[f"gradients/{name}"], start)
+    np.testing.assert_allclose(ours, path, rtol=1.2e-7, atol=1e-9)
 
 
 def test_scaled_decay_is_that_of_keras():

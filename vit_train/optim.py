@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from vit_train.config import Config, OptimizerConfig
@@ -61,8 +62,14 @@ class AdamW(keras.optimizers.AdamW):
     `weight_decay` is a thousand times stronger when independent.
     """
 
-    def __init__(self, learning_rate: Schedule, *, decay: str, **kwargs: Any) -> None:
-        super().__init__(learning_rate, **kwargs)
+    def __init__(
+        self, learning_rate: Schedule, *, decay: str, beta_1: float = 0.9, beta_2: float = 0.999, **kwargs: Any
+    ) -> None:
+        if decay == "independent":
+            # tensorflow-addons takes 1 - beta and beta**t of the same float32. Keras 3 takes the former in float64, and
+            # its bias correction is off by up to 7e-6 for it; rounded first, the two libraries agree in every bit.
+            beta_1, beta_2 = float(np.float32(beta_1)), float(np.float32(beta_2))
+        super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, **kwargs)
         self.decay = decay
 
     @property
