@@ -23,7 +23,10 @@ from vit_train.groups import groups
         ("hydra.run.dir=x", "hydra.run.dir=x: there is no key hydra.run.dir"),
         ("dataset=cifar1000", "dataset=cifar1000: must be one of cifar10, cifar100, digits; did you mean cifar100"),
         ("dataset=null", "dataset=null: must be one of cifar10, cifar100, digits"),
-        ("experiment=quick", "experiment=quick: must be one of quickstart; did you mean quickstart"),
+        (
+            "experiment=quick",
+            "experiment=quick: must be one of keras_io_2021, keras_io_2026, keras_io_keras3, quickstart; did you mean",
+        ),
         ("+dataset=[cifar10,digits]", "+dataset=[cifar10,digits]: must be one of"),
         ("cifar100", "'cifar100': is not KEY=VALUE"),
         ("model.depth=[1", "'model.depth=[1': is not KEY=VALUE"),

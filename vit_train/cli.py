@@ -1,7 +1,9 @@
 """The command `vit-train`: Hydra's arguments in, a run and an exit code out."""
 
 import argparse
+import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -50,10 +52,17 @@ def _run(arguments: list[str]) -> int:
     from vit_train.report.writer import RESULT_HEADER, result_rows
     from vit_train.train import train
 
+    signal.signal(signal.SIGINT, _quit)
     report = train(config)
     print_table(RESULT_HEADER, result_rows(report))
     print(report.run_dir)
     return 0
+
+
+def _quit(number: int, frame: object) -> None:
+    """Ends the process when there is nothing to save: C++ code that is being imported aborts on a KeyboardInterrupt."""
+    os.write(2, b"vit-train: interrupted\n")
+    os._exit(128 + number)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
