@@ -1,9 +1,10 @@
 import logging
+from pathlib import Path
 
 import pytest
 
 from vit_train import console
-from vit_train.errors import DataError, VitTrainError
+from vit_train.errors import CheckpointError, DataError, VitTrainError
 
 ROW = {
     "learning_rate": 1e-3,
@@ -43,6 +44,22 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log(tmp_path):
         1 / 0  # noqa: B018
     assert "Traceback" in (tmp_path / "train.log").read_text()
     assert not any(isinstance(handler, logging.FileHandler) for handler in console.logger.handlers)
+
+
+def test_a_disk_that_refuses_is_a_sentence(tmp_path):
+    file = tmp_path / "history.csv"
+    with pytest.raises(CheckpointError) as error, console.logged_to(tmp_path / "train.log"):
+        raise OSError(28, "No space left on device", str(file))
+    assert str(error.value) == (
+        f"{file}: cannot be written or read (No space left on device); make room or mend the disk, then go on with "
+        f"resume={tmp_path}"
+    )
+
+
+def test_a_full_disk_costs_the_log_a_line_and_no_more(capsys):
+    with console.logged_to(Path("/dev/full")):
+        console.say("still training")
+    assert capsys.readouterr().err == "still training\n"
 
 
 def test_an_expected_error_is_logged_in_a_line(tmp_path):

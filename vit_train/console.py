@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from vit_train.errors import VitTrainError
+from vit_train.errors import CheckpointError, VitTrainError
 
 logger = logging.getLogger("vit_train")
 stdout = Console(highlight=False, soft_wrap=True)
@@ -22,8 +22,11 @@ _SECONDS_BETWEEN_UPDATES = 0.2
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Keeps in train.log what is said meanwhile, with the time, and the traceback of an unexpected error."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    """Keeps in train.log what is said meanwhile, with the time, and the traceback of an unexpected error.
+
+    By then the data are in memory, so an OSError is about the run directory; it becomes a CheckpointError.
+    """
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -33,12 +36,24 @@ def logged_to(path: Path) -> Iterator[None]:
     except VitTrainError as error:
         logger.error(error)
         raise
+    except OSError as error:
+        logger.exception("the run directory")
+        raise CheckpointError(
+            f"{error.filename or path.parent}: cannot be written or read ({error.strerror or error}); make room or "
+            f"mend the disk, then go on with resume={path.parent}"
+        ) from error
     except Exception as error:
         logger.exception("unexpected error")
         raise VitTrainError(f"unexpected {type(error).__name__}; the traceback is in {path}") from error
     finally:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # what a full disk did not take is tried once more
+            handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name that logging calls
+        """Does without a line that the disk refuses; what matters of the run directory says so itself."""
 
 
 def say(text: str) -> None:
