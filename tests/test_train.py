@@ -62,6 +62,12 @@ def test_the_best_epoch_is_reported_and_kept(tiny):
     assert np.mean(predicted == dataset.test.labels) == pytest.approx(report.test.accuracy)
 
 
+@pytest.mark.parametrize(("decay", "noted"), [("scaled", True), ("independent", False)])
+def test_a_decay_below_the_precision_of_float32_is_noted(tiny, capsys, decay, noted):
+    train(tiny("optimizer.weight_decay=1e-5", f"optimizer.decay={decay}"))
+    assert ("note: the weight decay takes 1e-08 of a weight per step" in capsys.readouterr().err) == noted
+
+
 def test_the_checkpoint_can_follow_the_loss(tiny):
     report = train(tiny("train.checkpoint.monitor=val_loss", "optimizer.learning_rate=0.5", "train.epochs=6"))
     assert report.best_epoch == min(history(report), key=lambda row: row["val_loss"])["epoch"]

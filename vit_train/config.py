@@ -90,6 +90,11 @@ class OptimizerConfig:
     epsilon: float = key("added to the root of the mean squared gradient", above=0)
     clip_norm: float | None = key("largest norm of all gradients together; null does not clip", above=0)
 
+    @property
+    def decay_per_step(self) -> float:
+        """The share of itself that a weight loses per step at the highest learning rate."""
+        return self.weight_decay * (self.learning_rate if self.decay == "scaled" else 1)
+
     def __post_init__(self) -> None:
         for pattern in self.exclude:
             try:

@@ -71,12 +71,17 @@ def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) 
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
     run.report_json.unlink(missing_ok=True)  # of a finished run that is being extended
-    compute = config.compute
+    compute, decay = config.compute, config.optimizer.decay_per_step
     console.say(
         f"{config.model.name}, {parameters:,} parameters, on {config.dataset.name}: "
         + ", ".join(f"{count:,} {part}" for part, count in sizes.items())
         + f" images; {compute.backend} {compute.precision} on {environment['device']}"
     )
+    if 0 < decay < 2**-24:
+        console.say(
+            f"note: the weight decay takes {decay:.1g} of a weight per step, which is below the precision of float32 and "
+            "has no effect; raise optimizer.weight_decay, or set it to 0"
+        )
 
 
 def _summary(rows: list[dict[str, float]], monitor: str) -> dict[str, Any]:
