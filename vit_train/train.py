@@ -79,7 +79,7 @@ def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) 
     )
     if 0 < decay < 2**-24:
         console.say(
-            f"note: the weight decay takes {decay:.1g} of a weight per step, which is below the precision of float32 and "
+            f"note: the weight decay takes {decay:.1g} of a weight per step: below the precision of float32, it "
             "has no effect; raise optimizer.weight_decay, or set it to 0"
         )
 
