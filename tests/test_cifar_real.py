@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from vit_train.data.cifar import load_cifar
+from vit_train.data.cifar import OFFICIAL, load_cifar
 from vit_train.data.images import Dataset, Examples
 
 NAMES = ("cifar10", "cifar100")
@@ -95,6 +95,6 @@ def test_real_rows_are_in_the_official_order_and_the_right_way_up(real: Dataset,
 
 
 def test_the_tables_name_the_same_members() -> None:
-    for files in cifar.OFFICIAL.values():
+    for files in OFFICIAL.values():
         assert set(files.md5) == {*files.train, files.test, files.meta}
         assert files.archive.endswith("-python.tar.gz")
