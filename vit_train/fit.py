@@ -171,8 +171,8 @@ class Trainer:
         self.progress.step += 1
         done = self.progress.step - len(self.progress.rows) * self.steps
         self.display.step(done, lambda: {**_floats(logs), "learning_rate": self.learning_rate()})
-        due = done < self.steps and self.due()  # at the end of an epoch it is saved after the validation
-        if due or self.stop.requested:
+        # After the last step of an epoch the validation follows, which stops, or is followed by saving, by itself.
+        if done < self.steps and (self.due() or self.stop.requested):
             self.require_finite(float(logs["loss"]))
             self.stop.check()
             self.save()

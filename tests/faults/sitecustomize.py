@@ -1,6 +1,6 @@
-"""Makes a process kill itself with SIGKILL at a chosen point; Python imports this by itself when it is on the path.
+"""Makes a process send itself a signal at a chosen point; Python imports this by itself when it is on the path.
 
-FAULT is NAME:COUNT:WHEN; the process dies at the COUNT-th call of NAME, "before" or "after" it.
+FAULT is NAME:COUNT:WHEN:SIGNAL; the signal comes at the COUNT-th call of NAME, "before" or "after" it.
 """
 
 import os
@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from vit_train.console import TrainingDisplay
 from vit_train.interrupt import StopRequest
 
 PLACES = {
@@ -18,25 +19,26 @@ PLACES = {
     "replace": (pathlib.Path, "replace"),
     "rmtree": (shutil, "rmtree"),
     "check": (StopRequest, "check"),
+    "step": (TrainingDisplay, "step"),
 }
 
 
-def deadly(function: Callable[..., Any], count: int, when: str) -> Callable[..., Any]:
+def faulty(function: Callable[..., Any], count: int, when: str, number: int) -> Callable[..., Any]:
     calls = iter(range(1, 1_000_000))
 
     def call(*arguments: Any, **options: Any) -> Any:
         last = next(calls) == count
         if last and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         result = function(*arguments, **options)
         if last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         return result
 
     return call
 
 
 if "FAULT" in os.environ:
-    name, count, when = os.environ["FAULT"].split(":")
+    name, count, when, number = os.environ["FAULT"].split(":")
     owner, attribute = PLACES[name]
-    setattr(owner, attribute, deadly(getattr(owner, attribute), int(count), when))
+    setattr(owner, attribute, faulty(getattr(owner, attribute), int(count), when, signal.Signals[number]))
