@@ -22,6 +22,7 @@ from vit_train.groups import groups
         ("datset=digits", "datset=digits: there is no key datset; did you mean dataset"),
         ("hydra.run.dir=x", "hydra.run.dir=x: there is no key hydra.run.dir"),
         ("dataset=cifar1000", "dataset=cifar1000: must be one of cifar10, cifar100, digits; did you mean cifar100"),
+        ("debug=null", "debug=null: must be one of fast, overfit"),
         ("dataset=null", "dataset=null: must be one of cifar10, cifar100, digits"),
         (
             "experiment=quick",

@@ -15,7 +15,7 @@ from yaml import YAMLError
 from vit_train.config import Config
 from vit_train.convert import convert, keys_of, nearest, unknown_key
 from vit_train.errors import ConfigError
-from vit_train.groups import OPTIONAL_GROUPS, config_folder, groups
+from vit_train.groups import config_folder, groups
 
 
 def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Config:
@@ -33,7 +33,7 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Confi
     try:
         with initialize_config_dir(str(source.parent), version_base="1.3"):
             values = OmegaConf.to_container(compose(source.stem, overrides), resolve=True)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
     return convert(Config, values)
 
@@ -75,15 +75,15 @@ def _check(text: str, override: Override) -> None:
     if override.is_sweep_override():
         raise ConfigError(f"{text}: asks for several runs; add -m, or write a list as KEY=[A,B]")
     if options is not None:
-        _check_option(text, key, override.value(), options)
+        _check_option(text, override.value(), options)
         return
     leaves = [name for name, _, _ in keys_of(Config)]
     if key not in leaves and not any(name.startswith(f"{key}.") for name in leaves):
         raise unknown_key(text, key, [*leaves, *groups()])
 
 
-def _check_option(text: str, group: str, value: object, options: list[str]) -> None:
-    if value not in options and not (value is None and group in OPTIONAL_GROUPS):
+def _check_option(text: str, value: object, options: list[str]) -> None:
+    if value not in options:
         raise ConfigError(f"{text}: must be one of {', '.join(options)}{nearest(str(value), options)}")
 
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-OPTIONAL_GROUPS = ("experiment", "debug")
-
 
 def config_folder() -> Path:
     """Where the YAML files are: in the package when installed from a wheel, beside it in a checkout."""
