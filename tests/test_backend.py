@@ -5,7 +5,7 @@ import pytest
 
 from vit_train import backend
 from vit_train.compose import load_config
-from vit_train.errors import ConfigError
+from vit_train.errors import ConfigError, OutOfMemory
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -34,6 +34,35 @@ def test_the_precision_is_that_of_the_config():
     assert keras.config.dtype_policy().name == "mixed_bfloat16"
     backend.configure(compute, seed=0)
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_gpu_that_is_asked_for_must_be_there():
+    if backend.device_name() != "cpu":
+        pytest.skip("there is a GPU")
+    with pytest.raises(ConfigError) as error:
+        backend.configure(dataclasses.replace(load_config().compute, devices="gpu"), seed=0)
+    assert str(error.value) == (
+        "compute.devices=gpu: TensorFlow finds no GPU; see whether nvidia-smi lists one, then pip install "
+        "'vit-train[gpu]', or take what there is with compute.devices=auto"
+    )
+
+
+class OutOfMemoryError(Exception):
+    """Named as PyTorch's."""
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OutOfMemoryError("CUDA"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory")]
+)
+def test_every_way_to_run_out_of_memory_is_explained(error):
+    with pytest.raises(OutOfMemory, match=r"^memory on .* ran out; lower train.batch_size=256, model.image_size=72, "):
+        with backend.memory_errors_explained(load_config()):
+            raise error
+
+
+def test_other_errors_are_left_alone():
+    with pytest.raises(ValueError, match="other"), backend.memory_errors_explained(load_config()):
+        raise ValueError("other")
 
 
 def test_what_is_held_back_is_shown_if_there_is_an_error(capfd):

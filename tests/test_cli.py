@@ -1,8 +1,11 @@
 """The command as a user types it, in processes of its own."""
 
 import re
+from pathlib import Path
 
 import pytest
+
+from vit_train import cli
 
 TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_size=8")
 
@@ -33,6 +36,18 @@ def test_absent_data_is_exit_code_3(vit_train, tmp_path):
     assert (result.returncode, result.stdout) == (3, "")
     assert "dataset=digits" in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_an_unexpected_error_is_one_line_and_its_traceback_a_file(capsys, monkeypatch):
+    def broken(*arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_run", broken)
+    assert cli.main([]) == 1
+    line = capsys.readouterr().err
+    log = Path(re.fullmatch(r"vit-train: unexpected ZeroDivisionError; the traceback is in (.*)\n", line)[1])
+    assert "in broken" in log.read_text()
+    log.unlink()
 
 
 def test_help_and_version(vit_train):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vit_train.errors import ConfigError, NonFiniteLoss
+from vit_train.errors import ConfigError, NonFiniteLoss, OutOfMemory
 from vit_train.train import train
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -109,11 +109,19 @@ def test_overfitting_a_batch_drives_its_loss_down(tiny):
 
 def test_a_loss_that_is_not_finite_ends_the_run(tiny, tmp_path):
     with pytest.raises(
-        NonFiniteLoss, match=r"^the loss is .* in epoch \d at step \d, at learning rate 1e\+30; the last good"
+        NonFiniteLoss,
+        match=r"^the loss or a gradient is not finite in epoch 1 at step 2, at learning rate 1e\+30",
     ):
         train(tiny("optimizer.learning_rate=1e30", "train.epochs=9"))
     (run,) = tmp_path.glob("*/*")
     assert not (run / "report.json").exists()
+
+
+def test_a_model_larger_than_memory_is_one_sentence(tiny, tmp_path):
+    """TensorFlow's own error, from weights of 1.3 TB."""
+    with pytest.raises(OutOfMemory, match=r"^memory on .* model.head_units=\[10000000000\], or set compute.precision"):
+        train(tiny("model.head_units=[10000000000]"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

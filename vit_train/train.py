@@ -29,12 +29,13 @@ def train(config: Config) -> writer.Report:
 
     dataset = split.take_fraction(sources.load_dataset(config.dataset), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
-    network = vit.build_vit(config.model, len(dataset.class_names))
-    preprocessing.set_statistics(network, *pipeline.channel_statistics(training.images))
-    model = fit.compiled(network, training, config)
+    with backend.memory_errors_explained(config):
+        network = vit.build_vit(config.model, len(dataset.class_names))
+        preprocessing.set_statistics(network, *pipeline.channel_statistics(training.images))
+        model = fit.compiled(network, training, config)
 
     run = _run_dir(config)
-    with run.locked(), console.logged_to(run.log):
+    with run.locked(), console.logged_to(run.log), backend.memory_errors_explained(config):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, sizes, network.count_params())
         rows = fit.fit(model, training, validation, config, run)
@@ -51,7 +52,7 @@ def train(config: Config) -> writer.Report:
             validation=Scores(best["val_loss"], best["val_accuracy"], best["val_top5_accuracy"]),
             test=score(logits, dataset.test.labels),
             per_class=score_classes(logits, dataset.test.labels, dataset.class_names),
-            training=_summary(rows, config.train.checkpoint.monitor),
+            training=_summary(rows, config.train.checkpoint.monitor, int(model.optimizer.bad_steps)),
             status="completed",
             run_dir=str(run.path),
         )
@@ -84,11 +85,12 @@ def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) 
         )
 
 
-def _summary(rows: list[dict[str, float]], monitor: str) -> dict[str, Any]:
+def _summary(rows: list[dict[str, float]], monitor: str, skipped_steps: int) -> dict[str, Any]:
     """Totals over the epochs; the throughput is the median epoch's, which leaves out the start-up of the first."""
     return {
         "epochs": len(rows),
         "steps": int(rows[-1]["step"]),
+        "skipped_steps": skipped_steps,
         "seconds": sum(row["seconds"] for row in rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows),
         "monitor": monitor,
