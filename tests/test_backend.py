@@ -55,9 +55,9 @@ class OutOfMemoryError(Exception):
     "error", [MemoryError(), OutOfMemoryError("CUDA"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory")]
 )
 def test_every_way_to_run_out_of_memory_is_explained(error):
-    with pytest.raises(OutOfMemory, match=r"^memory on .* ran out; lower train.batch_size=256, model.image_size=72, "):
-        with backend.memory_errors_explained(load_config()):
-            raise error
+    sentence = r"^memory on .* ran out; lower train.batch_size=256, model.image_size=72, "
+    with pytest.raises(OutOfMemory, match=sentence), backend.memory_errors_explained(load_config()):
+        raise error
 
 
 def test_other_errors_are_left_alone():
@@ -76,3 +76,17 @@ def test_what_is_held_back_is_shown_if_there_is_an_error(capfd):
     with pytest.raises(ImportError):
         start(ImportError())
     assert capfd.readouterr().err == "the reason"
+
+
+def test_compiled_programs_are_kept_if_there_is_a_place_for_them(tmp_path, monkeypatch):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    backend._keep_compiled_programs()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    backend._keep_compiled_programs()
+    (kept,) = (tmp_path / "vit-train").iterdir()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(kept)
