@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import differences, result_of
 
 from vit_train.errors import CheckpointError, ConfigError, NonFiniteLoss, OutOfMemory
 from vit_train.train import train
@@ -88,6 +89,13 @@ def test_the_same_config_gives_the_same_run(tiny):
 
     assert figures() == figures()
     assert figures() != figures("seed=43")
+
+
+def test_a_finished_run_is_extended_as_if_it_had_been_longer(tiny):
+    short = train(tiny("train.epochs=1"))
+    train(tiny(f"resume={short.run_dir}", "train.epochs=2"))
+    long = train(tiny("train.epochs=2"))
+    assert differences(result_of(Path(short.run_dir)), result_of(Path(long.run_dir))) == []
 
 
 def test_placements_train_alike(tiny):
