@@ -5,7 +5,7 @@ import numpy as np
 
 from vit_train import state
 from vit_train.config import Config
-from vit_train.data.images import Examples
+from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import steps_per_epoch
 from vit_train.guard import FiniteCrossEntropy
 from vit_train.history import Row
@@ -15,9 +15,9 @@ from vit_train.run_dir import RunDir
 from vit_train.trainer import Trainer
 
 
-def compiled(network: keras.Model, training: Examples, config: Config) -> keras.Model:
+def compiled(network: keras.Model, training: ImageSource, config: Config) -> keras.Model:
     """The network as `fit` trains it on `training`: with optimizer, loss and metrics."""
-    model = _with_warp(network, config, training.images.shape[1:3])
+    model = _with_warp(network, config, training.size)
     model.compile(
         optimizer=build_optimizer(config, model, steps_per_epoch(len(training), config)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -47,7 +47,7 @@ def _with_warp(network: keras.Model, config: Config, source: tuple[int, int]) ->
     return keras.Model({"images": images, "transforms": transforms}, network(warped), name="on_device")
 
 
-def fit(model: keras.Model, training: Examples, validation: Examples, config: Config, run: RunDir) -> list[Row]:
+def fit(model: keras.Model, training: ImageSource, validation: ImageSource, config: Config, run: RunDir) -> list[Row]:
     """Trains a compiled model, from the newest checkpoint in `run` if there is one, and gives it its best weights.
 
     Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.

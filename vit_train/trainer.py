@@ -12,7 +12,7 @@ from vit_train import checkpoint, history, state
 from vit_train.checkpoint import Arrays, Checkpoint
 from vit_train.config import Config
 from vit_train.console import TrainingDisplay, say
-from vit_train.data.images import Examples
+from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from vit_train.errors import Interrupted, NonFiniteLoss
 from vit_train.history import Row
@@ -36,7 +36,7 @@ class Trainer:
     """A model in training, with its data and its progress."""
 
     def __init__(
-        self, model: keras.Model, training: Examples, validation: Examples, config: Config, run: RunDir
+        self, model: keras.Model, training: ImageSource, validation: ImageSource, config: Config, run: RunDir
     ) -> None:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
         self.steps = steps_per_epoch(len(training), config)
