@@ -1,0 +1,65 @@
+"""The protocol of docs/results.md, on a row that takes seconds."""
+
+import json
+import runpy
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from vit_train import cli
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "reproduce.py"
+ROWS = """
+tiny:
+  arguments: experiment=quickstart debug=fast model.depth=1 model.image_size=8 dataset.fraction=0.3
+  published: {accuracy: 0.5, top5_accuracy: 0.75}
+  note: a row for the test
+other:
+  arguments: ""
+  note: another one
+"""
+PAGE = "# Results\n\n<!-- written by make reproduce -->\nold\n<!-- until here -->\n\nBelow.\n"
+
+
+@pytest.fixture
+def reproduce(tmp_path, monkeypatch, tensorflow):
+    """Runs the script, its runs of vit-train in this process; returns the exit code and counts the runs."""
+    (tmp_path / "rows.yaml").write_text(ROWS)
+    (tmp_path / "results.md").write_text(PAGE)
+    main = runpy.run_path(str(SCRIPT))["main"]
+    main.__globals__["ROWS"] = tmp_path / "rows.yaml"
+    calls = []
+
+    def run(command, check):
+        calls.append(command)
+        return SimpleNamespace(returncode=cli.main(command[3:]))
+
+    def reproduce(*arguments):
+        places = ["--docs", str(tmp_path), "--outputs", str(tmp_path / "outputs")]
+        monkeypatch.setattr("sys.argv", ["reproduce.py", *arguments, *places])
+        return main(), len(calls)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return reproduce
+
+
+def test_seeds_are_measured_once_and_tabled(reproduce, tmp_path, capsys):
+    assert reproduce("tiny", "--seeds", "1,2") == (0, 2)
+    first, second = json.loads((tmp_path / "results.json").read_text())
+    assert (first["row"], first["seed"], second["seed"]) == ("tiny", 1, 2)
+    assert len(first["epochs"]) == 1
+    page = (tmp_path / "results.md").read_text()
+    mean = (first["test"]["accuracy"] + second["test"]["accuracy"]) / 2
+    assert f"| `tiny` | 0.500 / 0.750 | {mean:.3f} ± " in page
+    assert "| `other` | - | not measured |" in page
+    assert "old" not in page
+    assert page.endswith("<!-- until here -->\n\nBelow.\n")
+    assert reproduce("tiny", "--seeds", "2") == (0, 2)
+    assert "tiny, seed 2: is in" in capsys.readouterr().out
+
+
+def test_a_run_that_fails_ends_it_and_nothing_is_recorded(reproduce, tmp_path):
+    assert reproduce("tiny", "model.patch_size=3") == (2, 1)
+    assert not (tmp_path / "results.json").exists()
