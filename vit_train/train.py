@@ -36,7 +36,7 @@ def train(config: Config) -> writer.Report:
     model = fit.compiled(network, training, config)
 
     run = _run_dir(config)
-    with run.locked(), console.logged_to(run.log), pipeline.data_errors():
+    with run.locked(), console.logged_to(run.log), pipeline.data_errors(run.path):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, dataset, sizes, network.count_params())
         rows = fit.fit(model, training, validation, config, run)

@@ -111,6 +111,7 @@ def test_a_picture_that_vanishes_stops_the_run_which_can_go_on(begun, config):
     with vanishing("train") as paths, pytest.raises(DataError) as error:
         train(config(f"resume={begun}"))
     assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory); mend that")
+    assert str(error.value).endswith(f"; with the file as it was, resume={begun} goes on")
     log = (begun / "train.log").read_text(encoding="utf-8")
     assert log.splitlines()[-1].endswith(f"ERROR {error.value}")
     assert "Traceback" not in log
