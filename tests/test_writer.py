@@ -18,7 +18,14 @@ def report():
         validation=Scores(0.5, 0.8, 0.9),
         test=Scores(0.61234, 0.75, 1.0),
         per_class=[ClassScores("apple", 0.5, 1.0, 12), ClassScores("pear", None, None, 0)],
-        training={"epochs": 3, "steps": 6, "seconds": 61.2, "images_per_second": 99.6, "monitor": "val_accuracy"},
+        training={
+            "epochs": 3,
+            "steps": 6,
+            "skipped_steps": 0,
+            "seconds": 61.2,
+            "images_per_second": 99.6,
+            "monitor": "val_accuracy",
+        },
         status="completed",
         run_dir="outputs/x",
     )

@@ -158,6 +158,9 @@ class TrainConfig:
     batch_size: int = key("images per step", minimum=1)
     steps_per_epoch: int | None = key("steps per epoch; null goes through all training images", minimum=1)
     reshuffle: bool = key("whether every epoch has an order of its own; false repeats the first one's")
+    skip_bad_steps: int = key(
+        "steps with an infinite or undefined loss or gradient to leave out before training ends", minimum=0
+    )
     early_stopping: EarlyStoppingConfig
     checkpoint: CheckpointConfig
 
@@ -168,7 +171,7 @@ class ComputeConfig:
 
     backend: Literal["tensorflow", "jax", "torch"] = key("the library under Keras")
     precision: Literal["float32", "bfloat16"] = key("type of activations; bfloat16 keeps weights and loss in float32")
-    devices: Literal["auto", "cpu"] = key("auto takes a GPU if the backend finds one; cpu never does")
+    devices: Literal["auto", "cpu", "gpu"] = key("auto takes a GPU if the backend finds one; cpu never does, gpu must")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ def describe_environment(device: str) -> dict[str, Any]:
         "working_directory": str(Path.cwd()),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor("model name") or platform.processor() or platform.machine(),
         "cpus": os.cpu_count(),
         "device": device,
         "packages": {name: _version(name) for name in _PACKAGES},
@@ -34,14 +34,13 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
-    """The processor's model name, or its architecture where the system does not tell."""
+def processor(fact: str) -> str:
+    """What /proc/cpuinfo says of the first processor, such as its "model name" or its "flags"; "" if it does not."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(fact)), "")
 
 
 def _git_state(checkout: Path) -> dict[str, Any] | None:

@@ -31,12 +31,18 @@ def train(config: Config) -> writer.Report:
 
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
-    network = vit.build_vit(config.model, len(dataset.class_names))
-    preprocessing.set_statistics(network, *training.statistics())
-    model = fit.compiled(network, training, config)
+    with backend.memory_errors_explained(config):
+        network = vit.build_vit(config.model, len(dataset.class_names))
+        preprocessing.set_statistics(network, *training.statistics())
+        model = fit.compiled(network, training, config)
 
     run = _run_dir(config)
-    with run.locked(), console.logged_to(run.log), pipeline.data_errors(run.path):
+    with (
+        run.locked(),
+        console.logged_to(run.log),
+        backend.memory_errors_explained(config),
+        pipeline.data_errors(run.path),
+    ):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, dataset, sizes, network.count_params())
         rows = fit.fit(model, training, validation, config, run)
@@ -53,7 +59,7 @@ def train(config: Config) -> writer.Report:
             validation=Scores(best["val_loss"], best["val_accuracy"], best["val_top5_accuracy"]),
             test=score(logits, dataset.test.labels),
             per_class=score_classes(logits, dataset.test.labels, dataset.class_names),
-            training=_summary(rows, config.train.checkpoint.monitor),
+            training=_summary(rows, config.train.checkpoint.monitor, int(model.optimizer.bad_steps)),
             status="completed",
             run_dir=str(run.path),
         )
@@ -99,11 +105,12 @@ def _require_same_data(run: RunDir, data_sha256: str | None) -> None:
         )
 
 
-def _summary(rows: list[dict[str, float]], monitor: str) -> dict[str, Any]:
+def _summary(rows: list[dict[str, float]], monitor: str, skipped_steps: int) -> dict[str, Any]:
     """Totals over the epochs; the throughput is the median epoch's, which leaves out the start-up of the first."""
     return {
         "epochs": len(rows),
         "steps": int(rows[-1]["step"]),
+        "skipped_steps": skipped_steps,
         "seconds": sum(row["seconds"] for row in rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows),
         "monitor": monitor,

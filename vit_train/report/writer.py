@@ -59,6 +59,7 @@ The test set was read once, with them.
 - Parameters: {report.parameters:,}
 - Training images: {report.split["train"]:,}
 - Steps: {training["steps"]:,} in {duration(training["seconds"])} (h:mm:ss)
+- Bad steps left out: {training["skipped_steps"]:,}
 - Speed: {training["images_per_second"]:.0f} training images/s
 - Status: {report.status}
 
