@@ -152,15 +152,15 @@ FAULTS = {
     ),
     "test is missing": (
         lambda root: shutil.rmtree(root / "test"),
-        "{root}/train/cat: is a folder inside a class; move its pictures out of it; dataset.root must hold train/CLASS",
+        "{root}/train/cat: is a folder where only pictures belong; dataset.root must hold train/CLASS/*",
     ),
     "folder in a class": (
         lambda root: (root / "train/cat/more").mkdir(),
-        "{root}/train/cat/more: is a folder inside a class",
+        "{root}/train/cat/more: is a folder where only pictures belong",
     ),
     "link to a folder above": (
         lambda root: (root / "train/cat/up").symlink_to(root),
-        "{root}/train/cat/up: is a folder inside a class",
+        "{root}/train/cat/up: is a folder where only pictures belong",
     ),
     "one name in two forms": (
         lambda root: [write_picture(root / f"train/{name}/0.png", 7) for name in ("é", "e\u0301")],

@@ -24,7 +24,8 @@ _SECONDS_BETWEEN_UPDATES = 0.2
 def logged_to(path: Path) -> Iterator[None]:
     """Keeps in train.log what is said meanwhile, with the time, and the traceback of an unexpected error.
 
-    By then the data are in memory, so an OSError is about the run directory; it becomes a CheckpointError.
+    Those who read data have a DataError of their own, so an OSError is about the run directory; it becomes a
+    CheckpointError.
     """
     handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -41,7 +41,7 @@ def train(config: Config) -> writer.Report:
         run.locked(),
         console.logged_to(run.log),
         backend.memory_errors_explained(config),
-        pipeline.data_errors(),
+        pipeline.data_errors(run.path),
     ):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, dataset, sizes, network.count_params())

@@ -44,14 +44,19 @@ def begun(tensorflow, config):
     return Path(train(config("train.epochs=1")).run_dir)
 
 
+@pytest.fixture(scope="module")
+def whole(tensorflow, config):
+    """The report of a run of two epochs."""
+    return train(config())
+
+
 def figures(report):
     with (Path(report.run_dir) / "history.csv").open(newline="") as file:
         rows = [{name: row[name] for name in row if "second" not in name} for row in csv.DictReader(file)]
     return rows, report.test, report.per_class
 
 
-@pytest.mark.usefixtures("tensorflow")
-def test_files_train_as_the_same_images_in_memory_do(config, monkeypatch):
+def test_files_train_as_the_same_images_in_memory_do(whole, config, monkeypatch):
     from vit_train.data import sources
     from vit_train.data.images import Dataset, Examples
 
@@ -62,12 +67,10 @@ def test_files_train_as_the_same_images_in_memory_do(config, monkeypatch):
         train, test = (Examples(part.read(np.arange(len(part))), part.labels) for part in (files.train, files.test))
         return Dataset("folder", train, test, files.class_names)
 
-    settings = ("augment.placement=device", "dataset.fraction=0.8")
-    streamed = train(config(*settings))
     monkeypatch.setattr(sources, "load_dataset", in_memory)
-    assert figures(train(config(*settings))) == figures(streamed)
-    assert streamed.split == {"train": 39, "validation": 9, "test": 12}
-    assert [row.name for row in streamed.per_class] == ["blue", "grün", "red"]
+    assert figures(train(config())) == figures(whole)
+    assert whole.split == {"train": 48, "validation": 12, "test": 15}
+    assert [row.name for row in whole.per_class] == ["blue", "grün", "red"]
 
 
 def test_the_model_takes_pictures_of_the_size_it_sees(begun, pictures):
@@ -107,28 +110,29 @@ def vanishing(part):
     paths[0].with_suffix(".away").rename(paths[0])
 
 
-def test_a_picture_that_vanishes_stops_the_run_which_can_go_on(begun, config):
-    with vanishing("train") as paths, pytest.raises(DataError) as error:
-        train(config(f"resume={begun}"))
-    assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory); mend that")
-    log = (begun / "train.log").read_text(encoding="utf-8")
-    assert log.splitlines()[-1].endswith(f"ERROR {error.value}")
-    assert "Traceback" not in log
-    assert figures(train(config(f"resume={begun}"))) == figures(train(config()))
-
-
-@pytest.mark.usefixtures("tensorflow")
-def test_a_test_picture_that_vanishes_is_named_too(config):
+def test_a_test_picture_that_vanishes_is_named_too(begun, config):
     with vanishing("test") as paths, pytest.raises(DataError) as error:
-        train(config("train.epochs=1"))
+        train(config(f"resume={begun}", "train.epochs=1"))
     assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory)")
 
 
-def test_from_the_command_line(vit_train, pictures, tmp_path):
-    done = vit_train(*SETTINGS, f"dataset.root={pictures}", "compute.backend=tensorflow")
+def test_a_picture_that_vanishes_stops_the_run_which_can_go_on(begun, whole, config):
+    with vanishing("train") as paths, pytest.raises(DataError) as error:
+        train(config(f"resume={begun}"))
+    assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory); mend that")
+    assert str(error.value).endswith(f"; with the file as it was, resume={begun} goes on")
+    log = (begun / "train.log").read_text(encoding="utf-8")
+    assert log.splitlines()[-1].endswith(f"ERROR {error.value}")
+    assert "Traceback" not in log
+    assert figures(train(config(f"resume={begun}"))) == figures(whole)
+
+
+def test_from_the_command_line_a_part_on_the_device(vit_train, pictures, tmp_path):
+    settings = (f"dataset.root={pictures}", "dataset.fraction=0.8", "augment.placement=device")
+    done = vit_train(*SETTINGS, *settings)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / done.stdout.splitlines()[-1] / "report.json").read_text())
-    assert report["split"] == {"train": 48, "validation": 12, "test": 15}
+    assert report["split"] == {"train": 39, "validation": 9, "test": 12}
     assert "Warning" not in done.stderr
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from vit_train.data.download import download
 from vit_train.data.images import Dataset, Examples
+from vit_train.data.roots import expanded
 from vit_train.errors import DataError
 from vit_train.files import cache_folder
 
@@ -115,7 +116,7 @@ def _examples(batches: list[dict[str, Any]], label_key: str) -> Examples:
 def _locate(name: str, root: str | None) -> Path:
     """The folder with the members, or the archive; downloads it if `root` is None and no usual place has it."""
     files = OFFICIAL[name]
-    places = _usual_places() if root is None else [_path(root)]
+    places = _usual_places() if root is None else [expanded(root)]
     if root is not None and places[0].is_file():
         return places[0]
     for place in places:
@@ -136,14 +137,7 @@ def _locate(name: str, root: str | None) -> Path:
 def _usual_places() -> list[Path]:
     """Where users already have data sets; the last one is ours, and the place to download to."""
     keras = os.environ.get("KERAS_HOME") or "~/.keras"
-    return [_path(keras) / "datasets", Path.cwd() / "data", cache_folder()]
-
-
-def _path(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise DataError(f"{text}: there is no such home folder; give the full path in dataset.root") from error
+    return [expanded(keras) / "datasets", Path.cwd() / "data", cache_folder()]
 
 
 def _find(place: Path, files: OfficialFiles) -> Path | None:

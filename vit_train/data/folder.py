@@ -12,6 +12,7 @@ from vit_train.data.check import check_pictures
 from vit_train.data.copies import copy_notes
 from vit_train.data.images import Dataset
 from vit_train.data.pictures import PictureFiles
+from vit_train.data.roots import expanded
 from vit_train.errors import DataError
 
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif".split())
@@ -29,9 +30,7 @@ def load_folder(root: str, side: int) -> Dataset:
     Raises DataError, naming what to mend, if a file or folder cannot be used; nothing on the disk is changed.
     """
     try:
-        return _load(Path(root).expanduser(), side)
-    except RuntimeError as error:  # expanduser knows no such user
-        raise DataError(f"{root}: there is no such home folder; give the full path in dataset.root") from error
+        return _load(expanded(root), side)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend that; {LAYOUT}") from error
 
@@ -108,7 +107,7 @@ def _pictures(folder: str, left_out: list[str]) -> list[str]:
     pictures: list[str] = []
     for entry in _entries(folder):
         if entry.is_dir():
-            raise DataError(f"{entry.path}: is a folder inside a class; move its pictures out of it; {LAYOUT}")
+            raise DataError(f"{entry.path}: is a folder where only pictures belong; {LAYOUT}")
         (pictures if Path(entry.name).suffix.lower() in SUFFIXES else left_out).append(entry.path)
     if not pictures:
         raise DataError(f"{folder}: has no JPEG, PNG, WebP, BMP or GIF file; add pictures or remove the folder")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,12 +90,12 @@ def _read(examples: ImageSource, indices: tf.Tensor) -> tf.Tensor:
 
 
 @contextmanager
-def data_errors() -> Iterator[None]:
-    """Raises a DataError met while a batch was made; TensorFlow raises an error of its own, at best with its text."""
+def data_errors(run: Path) -> Iterator[None]:
+    """Raises the DataError of a batch of `run`; TensorFlow raises an error of its own, at best with its text."""
     _faults.clear()
     try:
         yield
     except tf.errors.OpError:
         if _faults:
-            raise _faults[0] from None
+            raise DataError(f"{_faults[0]}; with the file as it was, resume={run} goes on") from None
         raise
