@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -62,9 +63,9 @@ def say(text: str) -> None:
     stderr.print(text, markup=False)
 
 
-def say_error(text: str) -> None:
-    """The one sentence that ends a run."""
-    stderr.print(f"vit-train: {text}", style="red", markup=False)
+def say_error(text: str, command: str = "vit-train") -> None:
+    """The one sentence that ends a command."""
+    stderr.print(f"{command}: {text}", style="red", markup=False)
 
 
 def duration(seconds: float) -> str:
@@ -141,11 +142,11 @@ class TrainingDisplay:
         return elapsed / max(1, steps) * (self.epochs * self.steps_per_epoch - step)
 
 
-def print_table(header: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout, its first column to the left."""
-    table = Table()
+def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1, ruled: bool = True) -> None:
+    """A table on stdout, its first `text_columns` to the left and figures to the right; not ruled it is narrower."""
+    table = Table() if ruled else Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left")
+        table.add_column(name, justify="left" if index < text_columns else "right")
     for row in rows:
         table.add_row(*row)
     stdout.print(table)

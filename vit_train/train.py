@@ -38,7 +38,7 @@ def train(config: Config) -> writer.Report:
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, sizes, network.count_params())
         rows = fit.fit(model, training, validation, config, run)
-        deployed = preprocessing.with_preprocessing(network, training.images.shape[1:3])
+        deployed = preprocessing.with_preprocessing(network, training.images.shape[1:3], dataset.class_names)
         deployed.save(run.model)
         logits = deployed.predict(dataset.test.images, config.train.batch_size, verbose=0)
         best = history.best(rows, config.train.checkpoint.monitor)
