@@ -21,9 +21,12 @@ from vit_train.groups import groups
         ("depth=3", "depth=3: there is no key depth"),
         ("datset=digits", "datset=digits: there is no key datset; did you mean dataset"),
         ("hydra.run.dir=x", "hydra.run.dir=x: there is no key hydra.run.dir"),
-        ("dataset=cifar1000", "dataset=cifar1000: must be one of cifar10, cifar100, digits; did you mean cifar100"),
+        (
+            "dataset=cifar1000",
+            "dataset=cifar1000: must be one of cifar10, cifar100, digits, folder; did you mean cifar100",
+        ),
         ("debug=null", "debug=null: must be one of fast, overfit"),
-        ("dataset=null", "dataset=null: must be one of cifar10, cifar100, digits"),
+        ("dataset=null", "dataset=null: must be one of cifar10, cifar100, digits, folder"),
         (
             "experiment=quick",
             "experiment=quick: must be one of keras_io_2021, keras_io_2026, keras_io_keras3, quickstart; did you mean",

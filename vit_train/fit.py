@@ -13,7 +13,7 @@ from vit_train import checkpoint, history, state
 from vit_train.checkpoint import Arrays, Checkpoint
 from vit_train.config import Config
 from vit_train.console import TrainingDisplay, say
-from vit_train.data.images import Examples
+from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from vit_train.errors import Interrupted, NonFiniteLoss
 from vit_train.history import Row
@@ -23,9 +23,9 @@ from vit_train.optim import build_optimizer
 from vit_train.run_dir import RunDir
 
 
-def compiled(network: keras.Model, training: Examples, config: Config) -> keras.Model:
+def compiled(network: keras.Model, training: ImageSource, config: Config) -> keras.Model:
     """The network as `fit` trains it on `training`: with optimizer, loss and metrics."""
-    model = _with_warp(network, config, training.images.shape[1:3])
+    model = _with_warp(network, config, training.size)
     model.compile(
         optimizer=build_optimizer(config, model, steps_per_epoch(len(training), config)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -64,7 +64,7 @@ class Progress:
     seconds: float = 0.0  # spent on the running epoch
 
 
-def fit(model: keras.Model, training: Examples, validation: Examples, config: Config, run: RunDir) -> list[Row]:
+def fit(model: keras.Model, training: ImageSource, validation: ImageSource, config: Config, run: RunDir) -> list[Row]:
     """Trains a compiled model, from the newest checkpoint in `run` if there is one, and gives it its best weights.
 
     Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.
@@ -80,7 +80,7 @@ class Trainer:
     """A model in training, with its data and its progress."""
 
     def __init__(
-        self, model: keras.Model, training: Examples, validation: Examples, config: Config, run: RunDir
+        self, model: keras.Model, training: ImageSource, validation: ImageSource, config: Config, run: RunDir
     ) -> None:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
         self.steps = steps_per_epoch(len(training), config)

@@ -9,7 +9,9 @@ from typing import Any
 from vit_train import backend, console, history
 from vit_train.compose import to_yaml
 from vit_train.config import Config
+from vit_train.data.images import Dataset
 from vit_train.environment import describe_environment
+from vit_train.errors import DataError
 from vit_train.evaluate import Scores, score, score_classes
 from vit_train.files import replace_file
 from vit_train.report import writer
@@ -27,20 +29,20 @@ def train(config: Config) -> writer.Report:
     from vit_train.data import pipeline, sources, split
     from vit_train.models import preprocessing, vit
 
-    dataset = split.take_fraction(sources.load_dataset(config.dataset), config.dataset.fraction, config.seed)
+    dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
     network = vit.build_vit(config.model, len(dataset.class_names))
-    preprocessing.set_statistics(network, *pipeline.channel_statistics(training.images))
+    preprocessing.set_statistics(network, *training.statistics())
     model = fit.compiled(network, training, config)
 
     run = _run_dir(config)
-    with run.locked(), console.logged_to(run.log):
+    with run.locked(), console.logged_to(run.log), pipeline.data_errors():
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
-        _begin(config, run, sizes, network.count_params())
+        _begin(config, run, dataset, sizes, network.count_params())
         rows = fit.fit(model, training, validation, config, run)
-        deployed = preprocessing.with_preprocessing(network, training.images.shape[1:3], dataset.class_names)
+        deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
         deployed.save(run.model)
-        logits = deployed.predict(dataset.test.images, config.train.batch_size, verbose=0)
+        logits = deployed.predict(pipeline.raw_batches(dataset.test, config.train.batch_size), verbose=0)
         best = history.best(rows, config.train.checkpoint.monitor)
         report = writer.Report(
             dataset=config.dataset.name,
@@ -65,12 +67,15 @@ def _run_dir(config: Config) -> RunDir:
     return RunDir.create(config.outputs, config.dataset.name, config.model.name)
 
 
-def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) -> None:
+def _begin(config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int], parameters: int) -> None:
     """Writes what is known before training, and says it."""
-    environment = describe_environment(backend.device_name())
+    environment = {**describe_environment(backend.device_name()), "data_sha256": dataset.fingerprint}
+    _require_same_data(run, environment["data_sha256"])
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
     run.report_json.unlink(missing_ok=True)  # of a finished run that is being extended
+    for note in dataset.notes:
+        console.say(note)
     compute, decay = config.compute, config.optimizer.decay_per_step
     console.say(
         f"{config.model.name}, {parameters:,} parameters, on {config.dataset.name}: "
@@ -81,6 +86,16 @@ def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) 
         console.say(
             f"note: the weight decay takes {decay:.1g} of a weight per step: below the precision of float32, it "
             "has no effect; raise optimizer.weight_decay, or set it to 0"
+        )
+
+
+def _require_same_data(run: RunDir, data_sha256: str | None) -> None:
+    """A run that goes on must see what it began with."""
+    if not run.environment.exists():
+        return
+    if json.loads(run.environment.read_text(encoding="utf-8")).get("data_sha256") != data_sha256:
+        raise DataError(
+            f"resume={run.path}: the pictures are not those that the run began with; bring them back or start a new run"
         )
 
 

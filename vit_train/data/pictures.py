@@ -1,8 +1,9 @@
-"""A picture file of any size and kind -> pixels of the size asked for."""
+"""Picture files of any size and kind -> pixels of the size asked for."""
 
 import os
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vit_train.data.images import Indices
 from vit_train.errors import DataError
 
 # What a file is tells its content, not its name. Pillow knows more formats; some of them start other programs.
@@ -63,3 +65,29 @@ def _rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFiles:
+    """An ImageSource on disk: only paths, labels and sums are in memory, a picture is read each time it is needed."""
+
+    paths: npt.NDArray[np.object_]  # str [N]
+    labels: npt.NDArray[np.int32]
+    sums: npt.NDArray[np.int64]  # [N, 2, 3]: of the values of each picture's channels, and of their squares
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Indices) -> "PictureFiles":
+        """The examples at `indices`, in that order."""
+        return PictureFiles(self.paths[indices], self.labels[indices], self.sums[indices], self.size)
+
+    def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
+        """The pictures at `indices`; raises DataError, naming the file, if one is no longer there or sound."""
+        return np.stack([read_picture(Path(path), *self.size) for path in self.paths[indices]])
+
+    def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """From the sums; nothing is read."""
+        mean, mean_of_squares = self.sums.sum(axis=0) / (len(self) * self.size[0] * self.size[1])
+        return mean, mean_of_squares - mean**2
