@@ -58,3 +58,21 @@ def test_class_names_stay_with_the_model(network, tmp_path):
     names = ("apple", "château", "0", "a, b", *"ghijkl")
     with_preprocessing(network, (8, 8), names).save(tmp_path / "model.keras")
     assert class_names(load_model(tmp_path / "model.keras")) == names
+
+
+def test_a_model_trained_in_bfloat16_is_loaded_as_it_was(images, tmp_path):
+    import keras
+
+    from vit_train import load_model
+    from vit_train.models.preprocessing import with_preprocessing
+    from vit_train.models.vit import build_vit
+
+    config = load_config(["model.depth=1", "model.image_size=24", "model.head_units=[]", "model.pooling=class_token"])
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = with_preprocessing(build_vit(config.model, 10), (8, 8), tuple("0123456789"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras").predict(images, verbose=0)
+    np.testing.assert_array_equal(loaded, model.predict(images, verbose=0))

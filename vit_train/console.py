@@ -146,7 +146,7 @@ def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1,
     """A table on stdout, its first `text_columns` to the left and figures to the right; not ruled it is narrower."""
     table = Table() if ruled else Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index < text_columns else "right")
+        table.add_column(name, justify="left" if index < text_columns else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    stdout.print(table)
+    stdout.print(table, soft_wrap=False)

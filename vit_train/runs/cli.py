@@ -41,7 +41,7 @@ def main() -> int:
 def run(arguments: Sequence[str]) -> int:
     """Runs one verb and returns its exit code."""
     try:
-        options = _parser().parse_args(arguments)
+        options = parser().parse_args(arguments)
         # Only the verb asked for is imported, so that those that read files never wait for TensorFlow.
         return int(importlib.import_module(f"vit_train.runs.{options.module}").run(options))
     except VitTrainError as error:
@@ -57,18 +57,19 @@ def _quit(number: int, frame: object) -> None:
     os._exit(128 + number)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """What the command line may say."""
+    command = _Parser(
         prog="vit-runs",
         description="Looks at runs of vit-train and uses their models.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs = command.add_subparsers(metavar="VERB", required=True)
     _add_readers(verbs)
     _add_users(verbs)
-    return parser
+    return command
 
 
 def _add_readers(verbs: "argparse._SubParsersAction[_Parser]") -> None:

@@ -59,7 +59,7 @@ def config_differences(configs: list[dict[str, Any]]) -> list[list[str]]:
 def result_rows(runs: list[RunDir], configs: list[dict[str, Any]], rows: list[list[Row]]) -> list[list[str]]:
     """Rows [figure, its value in each run]; validation and test figures are those of the best epoch."""
     reports = [records.attempt(records.read_report, run) or {} for run in runs]
-    monitors = [config["train.checkpoint.monitor"] for config in configs]
+    monitors = [config.get("train.checkpoint.monitor", "val_accuracy") for config in configs]
     best = [history.best(own, monitor) if own else {} for own, monitor in zip(rows, monitors, strict=True)]
 
     def line(name: str, sources: list[dict[str, Any]], key: str, form: Callable[[Any], str]) -> list[str]:
@@ -87,7 +87,7 @@ def _totals(rows: list[Row]) -> dict[str, float]:
 
 def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace) -> None:
     rows, report = records.read_rows(run), records.read_report(run)
-    if (dataset := records.read_config(run)["dataset.name"]) != reference.dataset:
+    if (dataset := records.read_config(run).get("dataset.name")) != reference.dataset:
         raise ConfigError(f"--reference {reference.name}: is on {reference.dataset}, and the run is on {dataset}")
     print(f"{run.path}\nbeside {reference.name}: {reference.title}")
     header = ["epoch", *(text for name in ("val loss", "val acc", "val top-5") for text in (name, "published"))]

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from vit_train.console import print_table, say_error
+from vit_train.data.folder import SUFFIXES
 from vit_train.data.pictures import read_picture
 from vit_train.errors import DataError
 from vit_train.runs.find import find_run
 from vit_train.runs.loading import load
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 _BATCH = 64
 _PLACES = 5
 
@@ -64,9 +64,9 @@ def _pictures(paths: Iterable[Path]) -> Iterator[Path | DataError]:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
         if not found:
-            yield DataError(f"{path}: has no picture in it; the suffixes are {' '.join(_SUFFIXES)}")
+            yield DataError(f"{path}: has no picture in it; they end in {' '.join(sorted(SUFFIXES))}")
         yield from found
 
 

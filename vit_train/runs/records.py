@@ -28,7 +28,10 @@ def read_config(run: RunDir) -> dict[str, Any]:
 def read_rows(run: RunDir) -> list[Row]:
     """The rows of history.csv, none before the end of the first epoch; raises CheckpointError if it cannot be read."""
     with _readable(run.history):
-        return history.read(run.history)
+        rows = history.read(run.history)
+        if rows and not rows[0].keys() >= set(history.COLUMNS):
+            raise ValueError
+        return rows
 
 
 def read_report(run: RunDir) -> dict[str, Any]:

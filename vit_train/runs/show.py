@@ -25,8 +25,8 @@ def run(options: argparse.Namespace) -> int:
 def _print_progress(run: RunDir) -> None:
     config, rows = records.read_config(run), records.read_rows(run)
     print(
-        f"{config['model.name']} on {config['dataset.name']}: {records.state(run)}, "
-        f"{len(rows)} of {config['train.epochs']} epochs done"
+        f"{config.get('model.name')} on {config.get('dataset.name')}: {records.state(run)}, "
+        f"{len(rows)} of {config.get('train.epochs')} epochs done"
     )
     if rows:
         names = ["loss", "accuracy", "val_loss", "val_accuracy", "val_top5_accuracy"]
