@@ -56,4 +56,4 @@ def _joined(faults: list[DataError]) -> DataError:
     first, *others = faults
     for fault in others[:_FAULTS_SHOWN]:
         say(str(fault))
-    return DataError(f"{first}; so are {len(others):,} other files" if others else str(first))
+    return DataError(f"{first} (bad files in all: {len(faults):,})" if others else str(first))

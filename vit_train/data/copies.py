@@ -13,14 +13,14 @@ def copy_notes(paths: list[str], labels: np.ndarray, in_test: np.ndarray, digest
         rows_of[digest].append(row)
     groups = [rows for rows in rows_of.values() if len(rows) > 1]
     within = [[row for row in rows if not in_test[row]] for rows in groups]
-    for pairs, where, effect in (
-        (_pairs(groups, in_test), "in the training and in the test set", "the test figures look too good"),
-        (_pairs(groups, labels), "in two classes", "one of the labels is wrong"),
-        (_pairs(within, np.arange(len(paths))), "twice in the training set", "validation may see what was trained on"),
+    for pairs, fact, effect in (
+        (_pairs(groups, in_test), "the training and the test set share", "the test figures look too good"),
+        (_pairs(groups, labels), "two classes share", "one of the labels is wrong"),
+        (_pairs(within, np.arange(len(paths))), "the training set has twice", "validation may see what was trained on"),
     ):
         if pairs:
             a, b = pairs[0]
-            yield f"note: {len(pairs):,} pictures are {where}, such as {paths[a]} and {paths[b]}: {effect}"
+            yield f"note: pictures that {fact}: {len(pairs):,}, such as {paths[a]} and {paths[b]}; {effect}"
 
 
 def _pairs(groups: list[list[int]], key: np.ndarray) -> list[tuple[int, int]]:

@@ -140,8 +140,8 @@ def _choose_test(labels: np.ndarray, digests: list[bytes], names: tuple[str, ...
 def _left_out_note(left_out: list[str]) -> Iterator[str]:
     if left_out:
         yield (
-            f"note: {len(left_out):,} files or folders are left out, such as {left_out[0]}; only JPEG, PNG, WebP, BMP "
-            "and GIF files in class folders are used"
+            f"note: files or folders left out: {len(left_out):,}, such as {left_out[0]}; only JPEG, PNG, WebP, BMP and "
+            "GIF files in class folders are used"
         )
 
 
