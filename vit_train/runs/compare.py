@@ -65,7 +65,7 @@ def result_rows(runs: list[RunDir], configs: list[dict[str, Any]], rows: list[li
     def line(name: str, sources: list[dict[str, Any]], key: str, form: Callable[[Any], str]) -> list[str]:
         return [name, *("-" if key not in source else form(source[key]) for source in sources)]
 
-    tests, times = [report.get("test", {}) for report in reports], [_totals(own) for own in rows]
+    tests, times = [report.get("test") or {} for report in reports], [_totals(own) for own in rows]
     return [
         ["state", *(records.state(run) for run in runs)],
         ["epochs", *(str(len(own)) for own in rows)],
@@ -92,12 +92,15 @@ def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace
     print(f"{run.path}\nbeside {reference.name}: {reference.title}")
     header = ["epoch", *(text for name in ("val loss", "val acc", "val top-5") for text in (name, "published"))]
     print_table(header, reference_rows(rows, reference))
-    own = report.get("test", {})
+    own = report.get("test") or {}
     finals = [
-        [f"test {name}", f"{own[key]:.2%}" if own else "-", f"{reference.test[key]:.2%}"]
-        for name, key in (("accuracy", "accuracy"), ("top-5", "top5_accuracy"))
+        ["epochs", str(len(rows)), f"{reference.rows[-1]['epoch']:.0f}"],
+        *(
+            [name, f"{own[key]:.2%}" if own else "-", f"{reference.test[key]:.2%}"]
+            for name, key in (("accuracy", "accuracy"), ("top-5", "top5_accuracy"))
+        ),
     ]
-    print_table([f"after {len(rows)} epochs", "run", f"published, {reference.rows[-1]['epoch']:.0f}"], finals)
+    print_table(["test set", "run", "published"], finals)
     plot_curves({reference.name: reference.rows, run.path.name: rows}, options.plot, early=True)
 
 
