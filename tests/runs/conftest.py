@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def made(tmp_path: Path) -> Callable[..., RunDir]:
     ) -> RunDir:
         run = RunDir(tmp_path / "outputs" / "2026-11-22" / name)
         run.checkpoints.mkdir(parents=True)
-        run.config.write_text(to_yaml(load_config(overrides or [])))
+        run.config.write_text(config_yaml(*overrides or []))
         if val_accuracy:
             history.write([row(epoch, share) for epoch, share in enumerate(val_accuracy, 1)], run.history)
         if test_accuracy is not None:
@@ -40,6 +41,11 @@ def made(tmp_path: Path) -> Callable[..., RunDir]:
         return run
 
     return make
+
+
+@cache
+def config_yaml(*overrides: str) -> str:
+    return to_yaml(load_config(overrides))
 
 
 def row(epoch: int, val_accuracy: float) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def export(run: RunDir, form: str, output: Path) -> None:
             FORMATS[form].write(model, names, part)
             for size in (1, 7):
                 images = np.random.default_rng(size).integers(0, 256, (size, *model.input_shape[1:]), dtype=np.uint8)
-                _require_equal(FORMATS[form].run(part, images), model.predict_on_batch(images))
+                _require_equal(FORMATS[form].run(part, images), np.asarray(model(images, training=False)))
             part.rename(output)
     except OSError as error:
         reason = error.strerror or error
