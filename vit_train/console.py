@@ -15,7 +15,8 @@ from rich.table import Table
 from vit_train.errors import CheckpointError, VitTrainError
 
 logger = logging.getLogger("vit_train")
-stdout = Console(highlight=False, soft_wrap=True)
+# Without markup, which would take a value such as [bias,norm] for a style.
+stdout = Console(highlight=False, soft_wrap=True, markup=False)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _SECONDS_BETWEEN_UPDATES = 0.2

@@ -16,12 +16,21 @@ def cells(output):
 
 def test_only_what_differs_is_shown(made, tmp_path, capsys):
     made("18-00-00.1-digits-vit", ["dataset=digits", "model.depth=2"], [0.1, 0.3], test_accuracy=0.25)
-    made("18-00-01.1-digits-vit", ["dataset=digits", "seed=1", "model.head_units=[]", "outputs=there"], [0.5])
+    made(
+        "18-00-01.1-digits-vit",
+        ["dataset=digits", "seed=1", "model.head_units=[]", "optimizer.exclude=[bias,norm]"],
+        [0.5],
+    )
     assert vit_runs(["compare", "18-00-00", "latest"]) == 0
     output = capsys.readouterr().out
     rows = cells(output)
     config = rows[rows.index(["config", "A", "B"]) + 2 : rows.index(["result", "A", "B"]) - 2]
-    assert config == [["model.depth", "2", "8"], ["model.head_units", "[2048,1024]", "[]"], ["seed", "42", "1"]]
+    assert config == [
+        ["model.depth", "2", "8"],
+        ["model.head_units", "[2048,1024]", "[]"],
+        ["optimizer.exclude", "[]", "[bias,norm]"],
+        ["seed", "42", "1"],
+    ]
     for expected in (
         ["A  outputs/2026-11-22/18-00-00.1-digits-vit"],
         ["state", "completed", "interrupted"],
@@ -40,7 +49,7 @@ def test_only_what_differs_is_shown(made, tmp_path, capsys):
 
 def test_equal_configs_and_runs_without_an_epoch(made, capsys):
     for second in range(2):
-        made(f"18-00-0{second}.1-digits-vit")
+        made(f"18-00-0{second}.1-digits-vit", [f"outputs=place{second}"])
     assert vit_runs(["compare", "18-00-00", "18-00-01", "--plot", "here.png"]) == 0
     output = capsys.readouterr()
     assert output.err == "the configs are the same\n"

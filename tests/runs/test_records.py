@@ -31,10 +31,13 @@ def test_without_a_report_the_log_tells_how_a_run_ended(made, log, state):
     assert records.state(run) == state
 
 
-def test_a_report_may_say_how_a_run_ended(made):
+@pytest.mark.parametrize(
+    ("status", "state"), [("failed", "failed"), ("interrupted", "interrupted"), ("reporting", "interrupted")]
+)
+def test_a_report_may_say_how_a_run_ended(made, status, state):
     run = made("a")
-    run.report_json.write_text('{"status": "failed"}')
-    assert records.state(run) == "failed"
+    run.report_json.write_text(f'{{"status": "{status}"}}')
+    assert records.state(run) == state
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,10 @@ def _read(
     """Batches (paths, images uint8 [B, height, width, 3]), and between them an error for what could not be read."""
     read: list[tuple[Path, np.ndarray]] = []
     for path in paths:
+        if isinstance(path, DataError):
+            yield path
+            continue
         try:
-            if isinstance(path, DataError):
-                raise path
             read.append((path, read_picture(path, height, width)))
         except DataError as error:
             yield error

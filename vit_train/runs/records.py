@@ -55,7 +55,7 @@ def state(run: RunDir) -> str:
         return "completed"
     if run.in_use:
         return "running"
-    return str(status or _state_by_log(run.log))
+    return status if status in ("interrupted", "failed") else _state_by_log(run.log)
 
 
 def _state_by_log(path: Path) -> str:
