@@ -9,7 +9,8 @@ def shipped(root: Path) -> set[str]:
     """The names that a wheel of this checkout must have; conf/ travels as vit_train/conf/."""
     modules = {path.relative_to(root).as_posix() for path in (root / "vit_train").rglob("*.py")}
     configs = {f"vit_train/{path.relative_to(root).as_posix()}" for path in (root / "conf").rglob("*.yaml")}
-    return modules | configs | {"vit_train/py.typed"}
+    references = {path.relative_to(root).as_posix() for path in (root / "vit_train/runs/references").iterdir()}
+    return modules | configs | references | {"vit_train/py.typed"}
 
 
 def main() -> None:

@@ -9,18 +9,24 @@ import pytest
 
 from vit_train import resume
 from vit_train.compose import expand
+from vit_train.runs.cli import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def commands(text):
+def commands(text, name):
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = itertools.chain.from_iterable(block.splitlines() for block in blocks)
-    return [shlex.split(line, comments=True) for line in lines if line.startswith("vit-train")]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(name)]
 
 
-@pytest.mark.parametrize("command", commands(README), ids=" ".join)
+@pytest.mark.parametrize("command", commands(README, "vit-runs"), ids=" ".join)
+def test_each_command_for_finished_runs_is_understood(command):
+    parser().parse_args(command[1:])
+
+
+@pytest.mark.parametrize("command", commands(README, "vit-train"), ids=" ".join)
 def test_each_command_of_the_readme_has_a_config(command):
     arguments = [argument for argument in command[1:] if argument != "-m"]
     for overrides in expand(arguments) if "-m" in command else [arguments]:

@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,7 +40,7 @@ def reproduce(tmp_path, monkeypatch, tensorflow):
         monkeypatch.setattr("sys.argv", ["reproduce.py", *arguments, *places])
         return main(), len(calls)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    main.__globals__["subprocess"] = SimpleNamespace(run=run)
     return reproduce
 
 

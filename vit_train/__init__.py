@@ -8,13 +8,20 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "load_model"]
+__all__ = ["__version__", "class_names", "load_model"]
 
 
 def load_model(path: str | PathLike[str]) -> Any:
     """Loads a run's model.keras: a Keras model from uint8 images [B, H, W, 3] to float32 logits [B, classes]."""
     import keras
 
-    import vit_train.models.layers  # noqa: F401, registers the layers that the file refers to
+    import vit_train.models.layers
+    import vit_train.models.preprocessing  # noqa: F401, both register the layers that the file refers to
 
     return keras.saving.load_model(path, compile=False)
+
+
+def class_names(model: Any) -> tuple[str, ...]:
+    """The name of each class, in the order of the logits, from a model of `load_model`."""
+    names: tuple[str, ...] = model.get_layer("class_names").names
+    return names

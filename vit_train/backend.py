@@ -42,7 +42,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
         import jax
 
         jax.devices()  # JAX takes its accelerator before TensorFlow, needed for tf.data only, is loaded
-    with _stderr_held_back():
+    with stderr_held_back():
         import tensorflow as tf
 
         # Both look for a GPU, and its driver's absence is noted at length.
@@ -106,7 +106,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 @contextmanager
-def _stderr_held_back() -> Iterator[None]:
+def stderr_held_back() -> Iterator[None]:
     """Shows what is written to stderr meanwhile only if there is an error.
 
     TensorFlow's C++ prints notes while it starts, before its own log level has any effect.

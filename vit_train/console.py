@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -14,7 +15,8 @@ from rich.table import Table
 from vit_train.errors import CheckpointError, VitTrainError
 
 logger = logging.getLogger("vit_train")
-stdout = Console(highlight=False, soft_wrap=True)
+# Without markup, which would take a value such as [bias,norm] for a style.
+stdout = Console(highlight=False, soft_wrap=True, markup=False)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _SECONDS_BETWEEN_UPDATES = 0.2
@@ -63,10 +65,10 @@ def say(text: str) -> None:
     stderr.print(text, markup=False)
 
 
-def say_error(text: str) -> None:
-    """The one sentence that ends a run; what a user typed may be in it, line breaks and control codes too."""
+def say_error(text: str, command: str = "vit-train") -> None:
+    """The one sentence that ends a command; what a user typed may be in it, line breaks and control codes too."""
     line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-    stderr.print(f"vit-train: {line}", style="red", markup=False)
+    stderr.print(f"{command}: {line}", style="red", markup=False)
 
 
 def duration(seconds: float) -> str:
@@ -143,11 +145,11 @@ class TrainingDisplay:
         return elapsed / max(1, steps) * (self.epochs * self.steps_per_epoch - step)
 
 
-def print_table(header: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout, its first column to the left."""
-    table = Table()
+def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1, ruled: bool = True) -> None:
+    """A table on stdout, its first `text_columns` to the left and figures to the right; not ruled it is narrower."""
+    table = Table() if ruled else Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left")
+        table.add_column(name, justify="left" if index < text_columns else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    stdout.print(table)
+    stdout.print(table, soft_wrap=False)

@@ -48,6 +48,18 @@ class RunDir:
             yield
 
     @property
+    def in_use(self) -> bool:
+        """Whether a process is training in this directory."""
+        try:
+            with (self.path / ".lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    @property
     def config(self) -> Path:
         """The resolved config, enough to run again."""
         return self.path / "config.yaml"

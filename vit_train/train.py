@@ -46,7 +46,7 @@ def train(config: Config) -> writer.Report:
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, dataset, sizes, network.count_params())
         rows = fit.fit(model, training, validation, config, run)
-        deployed = preprocessing.with_preprocessing(network, training.size)
+        deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
         deployed.save(run.model)
         logits = deployed.predict(pipeline.raw_batches(dataset.test, config.train.batch_size), verbose=0)
         best = history.best(rows, config.train.checkpoint.monitor)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vit_train.runs.cli import run as vit_runs
+
 TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_size=8", "model.dropout=0")
 
 
@@ -32,6 +34,8 @@ def test_jax_trains_on_the_device_as_tensorflow_does(vit_train, tmp_path):
         with (run / "history.csv").open(newline="") as file:
             losses = [float(row["loss"]) for row in csv.DictReader(file)]
         assert losses[-1] < losses[0] < 4
+    # The last one is JAX's, and is exported by way of TensorFlow.
+    assert vit_runs(["export", str(run), "--format", "onnx"]) == 0
     assert report["jax"]["parameters"] == report["tensorflow"]["parameters"]
     assert report["jax"]["split"] == report["tensorflow"]["split"]
 

@@ -90,12 +90,13 @@ def _read(examples: ImageSource, indices: tf.Tensor) -> tf.Tensor:
 
 
 @contextmanager
-def data_errors(run: Path) -> Iterator[None]:
-    """Raises the DataError of a batch of `run`; TensorFlow raises an error of its own, at best with its text."""
+def data_errors(resumable: Path | None = None) -> Iterator[None]:
+    """Raises the DataError of a batch, of the run `resumable` if any; TensorFlow raises an error of its own instead."""
     _faults.clear()
     try:
         yield
     except tf.errors.OpError:
-        if _faults:
-            raise DataError(f"{_faults[0]}; with the file as it was, resume={run} goes on") from None
-        raise
+        if not _faults:
+            raise
+        advice = f"; with the file as it was, resume={resumable} goes on" if resumable else ""
+        raise DataError(f"{_faults[0]}{advice}") from None

@@ -90,7 +90,7 @@ class PatchEmbedding(keras.layers.Layer):
         self.width = width
         self.position_embedding = position_embedding
         self.class_token = class_token
-        self.projection = keras.layers.Dense(width, name="projection")
+        self.projection = keras.layers.Dense(width, dtype=self.dtype_policy, name="projection")
 
     def build(self, input_shape: Shape) -> None:
         tokens = cast(int, input_shape[1])
@@ -148,19 +148,21 @@ class TransformerBlock(keras.layers.Layer):
             "attention_initializer": attention_initializer,
         }
         layers = keras.layers
-        self.attention_norm = layers.LayerNormalization(epsilon=1e-6, name="attention_norm")
+        # A saved model has the precision it was trained in, and may be loaded where another one is the default.
+        policy = {"dtype": self.dtype_policy}
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-6, name="attention_norm", **policy)
         initializer = ATTENTION_INITIALIZERS[attention_initializer]()
         self.attention = layers.MultiHeadAttention(
-            heads, key_dim, dropout=dropout, kernel_initializer=initializer, name="attention"
+            heads, key_dim, dropout=dropout, kernel_initializer=initializer, name="attention", **policy
         )
-        self.mlp_norm = layers.LayerNormalization(epsilon=1e-6, name="mlp_norm")
-        self.mlp_hidden = layers.Dense(mlp_dim, activation="gelu", name="mlp_hidden")
-        self.hidden_dropout = layers.Dropout(dropout, name="hidden_dropout")
-        self.output_dropout = layers.Dropout(dropout, name="output_dropout")
+        self.mlp_norm = layers.LayerNormalization(epsilon=1e-6, name="mlp_norm", **policy)
+        self.mlp_hidden = layers.Dense(mlp_dim, activation="gelu", name="mlp_hidden", **policy)
+        self.hidden_dropout = layers.Dropout(dropout, name="hidden_dropout", **policy)
+        self.output_dropout = layers.Dropout(dropout, name="output_dropout", **policy)
 
     def build(self, input_shape: Shape) -> None:
         width = cast(int, input_shape[-1])
-        self.mlp_output = keras.layers.Dense(width, activation="gelu", name="mlp_output")
+        self.mlp_output = keras.layers.Dense(width, activation="gelu", dtype=self.dtype_policy, name="mlp_output")
         self.attention_norm.build(input_shape)
         self.attention.build(input_shape, input_shape)
         self.mlp_norm.build(input_shape)

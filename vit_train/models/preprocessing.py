@@ -1,9 +1,12 @@
-"""What belongs to a network besides its weights: the statistics it normalises with, and the way in for raw images."""
+"""What belongs to a network besides its weights: its statistics, the way in for raw images, and its class names."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+
+register = keras.saving.register_keras_serializable(package="vit_train")
 
 
 def set_statistics(network: keras.Model, mean: np.ndarray, variance: np.ndarray) -> None:
@@ -14,14 +17,47 @@ def set_statistics(network: keras.Model, mean: np.ndarray, variance: np.ndarray)
     layer.finalize_state()
 
 
-def with_preprocessing(network: keras.Model, source: tuple[int, int]) -> keras.Model:
+def with_preprocessing(network: keras.Model, source: tuple[int, int], class_names: Sequence[str]) -> keras.Model:
     """The network for raw images: uint8 [B, height, width, 3] of the data set's own size -> float32 logits [B, K].
 
     `source` is (height, width). Weights are shared with `network`.
     """
     images = keras.Input((*source, 3), dtype="uint8", name="images")
-    size = network.input_shape[1]
-    # Keras' Resizing gives back the type it is given, so uint8 images would be rounded.
-    x: Any = keras.layers.Rescaling(1.0, dtype="float32", name="to_float")(images)
-    x = keras.layers.Resizing(size, size, dtype="float32", name="resize")(x)
-    return keras.Model(images, network(x), name=network.name)
+    x = Resize(network.input_shape[1], dtype="float32", name="resize")(images)
+    logits = ClassNames(class_names, dtype="float32", name="class_names")(network(x))
+    return keras.Model(images, logits, name=network.name)
+
+
+@register
+class Resize(keras.layers.Layer):
+    """Images [B, H, W, C] of any type -> [B, size, size, C] of the layer's own, bilinear.
+
+    Keras' Resizing gives back the type it is given, so uint8 images would be rounded. And its `training` is true by
+    default, which, where the model is called without that argument, reaches the dropout layers after it.
+    """
+
+    def __init__(self, size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, x_BHWC: Any) -> Any:
+        x_BHWC = keras.ops.cast(x_BHWC, self.compute_dtype)
+        return keras.ops.image.resize(x_BHWC, (self.size, self.size), data_format="channels_last")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": self.size}
+
+
+@register
+class ClassNames(keras.layers.Layer):
+    """Passes logits [B, K] on as they are, and keeps the name of each class, in order, in the model's file."""
+
+    def __init__(self, names: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.names = tuple(names)
+
+    def call(self, logits_BK: Any) -> Any:
+        return logits_BK
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "names": list(self.names)}

@@ -37,10 +37,12 @@ def write(report: Report, run: RunDir) -> None:
 def result_rows(report: Report) -> list[list[str]]:
     """Rows [part, images, loss, accuracy, top-5 accuracy] for the validation and the test set."""
     parts = (("validation", report.validation), ("test", report.test))
-    return [
-        [part, f"{report.split[part]:,}", f"{s.loss:.4f}", f"{s.accuracy:.2%}", f"{s.top5_accuracy:.2%}"]
-        for part, s in parts
-    ]
+    return [result_row(part, report.split[part], scores) for part, scores in parts]
+
+
+def result_row(part: str, images: int, scores: Scores) -> list[str]:
+    """[part, images, loss, accuracy, top-5 accuracy] of one set."""
+    return [part, f"{images:,}", f"{scores.loss:.4f}", f"{scores.accuracy:.2%}", f"{scores.top5_accuracy:.2%}"]
 
 
 RESULT_HEADER = ["", "images", "loss", "accuracy", "top-5"]

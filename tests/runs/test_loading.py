@@ -1,0 +1,38 @@
+import pytest
+
+from vit_train.errors import CheckpointError
+from vit_train.runs.loading import load
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+
+def test_the_model_comes_with_its_class_names(trained):
+    model, names = load(trained)
+    assert names == tuple("0123456789")
+    assert model.input_shape == (None, 8, 8, 3)
+
+
+def test_a_run_without_a_model_is_a_sentence(made):
+    run = made("18-00-00.1-digits-vit")
+    with pytest.raises(CheckpointError, match=r"model\.keras: there is no such file; a run has it once it is"):
+        load(run)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:1000], lambda data: b"", lambda data: data.replace(b"vit", b"vat")]
+)
+def test_a_damaged_model_is_a_sentence(made, trained, damage):
+    run = made("18-00-00.1-digits-vit")
+    run.model.write_bytes(damage(trained.model.read_bytes()))
+    with pytest.raises(CheckpointError, match=r"model\.keras: cannot be loaded \(.*\); the run has to be made again$"):
+        load(run)
+
+
+def test_a_model_without_class_names_is_a_sentence(made, trained):
+    import keras
+
+    run = made("18-00-00.1-digits-vit")
+    model, _ = load(trained)
+    keras.Model(model.input, model.get_layer("class_names").input).save(run.model)
+    with pytest.raises(CheckpointError, match=r"cannot be loaded \(No such layer: class_names"):
+        load(run)

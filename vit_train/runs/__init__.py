@@ -1,0 +1,1 @@
+"""The command `vit-runs`: finished runs, put to use."""

@@ -1,0 +1,114 @@
+"""The command `vit-runs VERB RUN ...`: looks at finished runs and uses their models."""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from vit_train.errors import ConfigError, VitTrainError
+
+_EPILOG = """\
+RUN is a path, a part of the run's name that no other has, or `latest`.
+
+  vit-runs list
+  vit-runs show latest
+  vit-runs compare 18-31 19-02 --plot curves.png
+  vit-runs compare latest --reference keras_io_2021
+  vit-runs evaluate latest --dataset cifar10
+  vit-runs predict latest cat.jpg holiday/ --csv
+  vit-runs export latest --format onnx
+
+Exit codes: 0 done, 2 arguments, 3 a picture or data, 4 a run that cannot be read or written, 130 stopped by Ctrl-C.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def main() -> int:
+    """The command as a process of its own."""
+    signal.signal(signal.SIGINT, _quit)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough, such as `head`, ends it
+    return run(sys.argv[1:])
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one verb and returns its exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        # Only the verb asked for is imported, so that those that read files never wait for TensorFlow.
+        return int(importlib.import_module(f"vit_train.runs.{options.module}").run(options))
+    except VitTrainError as error:
+        from vit_train.console import say_error
+
+        say_error(str(error), "vit-runs")
+        return error.exit_code
+
+
+def _quit(number: int, frame: object) -> None:
+    """Ends at once: there is nothing to save, and C++ code that is being imported aborts on a KeyboardInterrupt."""
+    os.write(2, b"vit-runs: interrupted\n")
+    os._exit(128 + number)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line may say."""
+    command = _Parser(
+        prog="vit-runs",
+        description="Looks at runs of vit-train and uses their models.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = command.add_subparsers(metavar="VERB", required=True)
+    _add_readers(verbs)
+    _add_users(verbs)
+    return command
+
+
+def _add_readers(verbs: "argparse._SubParsersAction[_Parser]") -> None:
+    """The verbs that only read files."""
+    verb = _add(verbs, "list", "listing", "a table of all runs")
+    verb.add_argument("--json", action="store_true", help="print it as JSON")
+
+    verb = _add(verbs, "show", "show", "the report of a run, and where its files are")
+    verb.add_argument("run", metavar="RUN")
+
+    verb = _add(verbs, "compare", "compare", "configs that differ, results and curves, side by side")
+    verb.add_argument("runs", metavar="RUN", nargs="+")
+    verb.add_argument("--reference", metavar="NAME", help="compare one run with a published one, such as keras_io_2021")
+    verb.add_argument("--plot", metavar="FILE", type=Path, default=Path("compare.png"), help="(default: %(default)s)")
+
+
+def _add_users(verbs: "argparse._SubParsersAction[_Parser]") -> None:
+    """The verbs that load the model."""
+    verb = _add(verbs, "evaluate", "evaluate", "test figures of the model, on its own or another data set")
+    verb.add_argument("run", metavar="RUN")
+    verb.add_argument("--dataset", metavar="NAME", help="another data set with the same classes, all of its test set")
+    verb.add_argument("--root", metavar="PATH", help="where the data set's files are, as dataset.root")
+
+    verb = _add(verbs, "predict", "predict", "the five likeliest classes of one's own pictures")
+    verb.add_argument("run", metavar="RUN")
+    verb.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path, help="a file, or a folder with all in it")
+    form = verb.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+
+    verb = _add(verbs, "export", "export", "the model for other programs: uint8 images in, probabilities out")
+    verb.add_argument("run", metavar="RUN")
+    verb.add_argument("--format", required=True, choices=["keras", "saved_model", "onnx", "litert"])
+    verb.add_argument("--output", metavar="PATH", type=Path, help="(default: in the run's folder exports/)")
+
+
+def _add(verbs: "argparse._SubParsersAction[_Parser]", name: str, module: str, about: str) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
+    verb.add_argument("--outputs", metavar="DIR", type=Path, default=Path("outputs"),
+                      help="the folder of all runs (default: %(default)s)")  # fmt: skip
+    verb.set_defaults(module=module)
+    return verb

@@ -1,0 +1,120 @@
+"""`vit-runs compare`: runs beside each other, or one beside a published one."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from vit_train import history
+from vit_train.console import duration, print_table, say
+from vit_train.convert import show
+from vit_train.errors import ConfigError
+from vit_train.history import Row
+from vit_train.run_dir import RunDir
+from vit_train.runs import records
+from vit_train.runs.curves import plot_curves
+from vit_train.runs.find import find_run
+from vit_train.runs.references import Reference, load_reference
+
+_LABELS = "ABCDEFGHIJ"  # as many as there are colours
+_OWN = ("outputs", "resume")  # keys that say nothing of a result
+_FIGURES = ("val_loss", "val_accuracy", "val_top5_accuracy")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints what differs and writes the curves; the last line on stdout is the picture's path."""
+    runs = [find_run(text, options.outputs) for text in options.runs]
+    if options.reference is None:
+        _compare(runs, options)
+    elif len(runs) == 1:
+        _compare_with(load_reference(options.reference), runs[0], options)
+    else:
+        raise ConfigError(f"--reference {options.reference}: is compared with one run, not with {len(runs)}; name one")
+    print(options.plot)
+    return 0
+
+
+def _compare(runs: list[RunDir], options: argparse.Namespace) -> None:
+    if not 2 <= len(runs) <= len(_LABELS):
+        raise ConfigError(f"compare: {len(runs)} named; name 2 to {len(_LABELS)} runs, or one and --reference NAME")
+    labels = list(_LABELS[: len(runs)])
+    configs, rows = [records.read_config(run) for run in runs], [records.read_rows(run) for run in runs]
+    for label, found in zip(labels, runs, strict=True):
+        print(f"{label}  {found.path}")
+    if differences := config_differences(configs):
+        print_table(["config", *labels], differences)
+    else:
+        say("the configs are the same")
+    print_table(["result", *labels], result_rows(runs, configs, rows))
+    named = {f"{label} {found.path.name}": own for label, found, own in zip(labels, runs, rows, strict=True)}
+    plot_curves(named, options.plot)
+
+
+def config_differences(configs: list[dict[str, Any]]) -> list[list[str]]:
+    """Rows [key, value in each config] for the keys whose values differ; "-" where a config has no such key."""
+    keys = dict.fromkeys(key for config in configs for key in config if key not in _OWN)
+    rows = [[key, *(show(config[key]) if key in config else "-" for config in configs)] for key in keys]
+    return [row for row in rows if len(set(row[1:])) > 1]
+
+
+def result_rows(runs: list[RunDir], configs: list[dict[str, Any]], rows: list[list[Row]]) -> list[list[str]]:
+    """Rows [figure, its value in each run]; validation and test figures are those of the best epoch."""
+    reports = [records.attempt(records.read_report, run) or {} for run in runs]
+    monitors = [config.get("train.checkpoint.monitor", "val_accuracy") for config in configs]
+    best = [history.best(own, monitor) if own else {} for own, monitor in zip(rows, monitors, strict=True)]
+
+    def line(name: str, sources: list[dict[str, Any]], key: str, form: Callable[[Any], str]) -> list[str]:
+        return [name, *("-" if key not in source else form(source[key]) for source in sources)]
+
+    tests, times = [report.get("test") or {} for report in reports], [_totals(own) for own in rows]
+    return [
+        ["state", *(records.state(run) for run in runs)],
+        ["epochs", *(str(len(own)) for own in rows)],
+        line("best epoch", best, "epoch", "{:.0f}".format),
+        line("validation loss", best, "val_loss", "{:.4f}".format),
+        line("validation accuracy", best, "val_accuracy", "{:.2%}".format),
+        line("validation top-5", best, "val_top5_accuracy", "{:.2%}".format),
+        line("test loss", tests, "loss", "{:.4f}".format),
+        line("test accuracy", tests, "accuracy", "{:.2%}".format),
+        line("test top-5", tests, "top5_accuracy", "{:.2%}".format),
+        line("parameters", reports, "parameters", "{:,}".format),
+        line("time (h:mm:ss)", times, "seconds", duration),
+    ]
+
+
+def _totals(rows: list[Row]) -> dict[str, float]:
+    return {"seconds": sum(row["seconds"] for row in rows)} if rows else {}
+
+
+def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace) -> None:
+    rows, report = records.read_rows(run), records.read_report(run)
+    if (dataset := records.read_config(run).get("dataset.name")) != reference.dataset:
+        raise ConfigError(f"--reference {reference.name}: is on {reference.dataset}, and the run is on {dataset}")
+    print(f"{run.path}\nbeside {reference.name}: {reference.title}")
+    header = ["epoch", *(text for name in ("val loss", "val acc", "val top-5") for text in (name, "published"))]
+    print_table(header, reference_rows(rows, reference))
+    own = report.get("test") or {}
+    finals = [
+        ["epochs", str(len(rows)), f"{reference.rows[-1]['epoch']:.0f}"],
+        *(
+            [name, f"{own[key]:.2%}" if own else "-", f"{reference.test[key]:.2%}"]
+            for name, key in (("accuracy", "accuracy"), ("top-5", "top5_accuracy"))
+        ),
+    ]
+    print_table(["test set", "run", "published"], finals)
+    plot_curves({reference.name: reference.rows, run.path.name: rows}, options.plot, early=True)
+
+
+def reference_rows(rows: list[Row], reference: Reference) -> list[list[str]]:
+    """Rows [epoch, own and published figure in turn] for each epoch of the run; "-" where none was published."""
+    published = {row["epoch"]: row for row in reference.rows}
+    return [
+        [f"{row['epoch']:.0f}", *(_figure(source, key) for key in _FIGURES
+                                  for source in (row, published.get(row["epoch"], {})))]
+        for row in rows
+    ]  # fmt: skip
+
+
+def _figure(row: Row, key: str) -> str:
+    if key not in row:
+        return "-"
+    return f"{row[key]:.3f}" if key.endswith("loss") else f"{row[key]:.1%}"

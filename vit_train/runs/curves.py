@@ -1,0 +1,41 @@
+"""Curves of several runs in one picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vit_train.errors import ConfigError
+from vit_train.history import Row
+
+_PANELS = (("loss", "loss (nats)"), ("accuracy", "accuracy (%)"))
+
+_TICKS = (1, 2, 5, 10, 20, 50, 100)
+
+
+def plot_curves(runs: Mapping[str, Sequence[Row]], path: Path, early: bool = False) -> None:
+    """Writes a PNG with a panel each for loss and accuracy: per run a colour, solid in validation, dashed in training.
+
+    `runs` maps the label of a run to its rows; of two that meet, the later is on top. With `early` the first epochs get
+    as much room as the many after them. Raises ConfigError if `path` cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), dpi=120, layout="constrained")
+    figure.suptitle("solid: validation, dashed: training")
+    for axes, (column, label) in zip(figure.subplots(1, 2), _PANELS, strict=True):
+        scale = 100 if column == "accuracy" else 1
+        for index, (name, rows) in enumerate(runs.items()):
+            epochs, style = [row["epoch"] for row in rows], f"C{index}."  # a run of one epoch is a point, not a line
+            axes.plot(epochs, [row[f"val_{column}"] * scale for row in rows], f"{style}-", label=name)
+            axes.plot(epochs, [row[column] * scale for row in rows], f"{style}--", alpha=0.5)
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if early:
+            axes.set_xscale("log")
+            axes.set_xticks(_TICKS, _TICKS)
+            axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    try:
+        figure.savefig(path, format="png")
+    except OSError as error:
+        raise ConfigError(f"--plot {path}: cannot be written ({error.strerror}); name another file") from error

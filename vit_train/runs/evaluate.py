@@ -1,0 +1,53 @@
+"""`vit-runs evaluate`: the test figures of a run's model."""
+
+import argparse
+
+from vit_train.compose import load_config
+from vit_train.config import Config
+from vit_train.console import print_table
+from vit_train.convert import convert
+from vit_train.data.images import Dataset
+from vit_train.errors import ConfigError
+from vit_train.run_dir import RunDir
+from vit_train.runs.find import find_run
+from vit_train.runs.loading import load
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints loss and accuracies on the test set, and leaves the run as it is."""
+    found = find_run(options.run, options.outputs)
+    config = _config(found, options.dataset, options.root)
+    model, names = load(found, config.compute)
+    from vit_train.data import pipeline, sources, split
+    from vit_train.evaluate import score
+    from vit_train.report.writer import RESULT_HEADER, result_row
+
+    dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
+    _require_fit(dataset, names, model.input_shape[1:3])
+    with pipeline.data_errors():
+        logits = model.predict(pipeline.raw_batches(dataset.test, config.train.batch_size), verbose=0)
+    print_table(RESULT_HEADER, [result_row("test", len(dataset.test), score(logits, dataset.test.labels))])
+    return 0
+
+
+def _require_fit(dataset: Dataset, names: tuple[str, ...], size: tuple[int, int]) -> None:
+    """Raises ConfigError unless the images are of the classes and the size (height, width) that the model takes."""
+    if dataset.class_names != names:
+        theirs, own = (f"{', '.join(some[:3])}, ... ({len(some)})" for some in (dataset.class_names, names))
+        raise ConfigError(
+            f"--dataset {dataset.name}: its classes are {theirs}, and those of the model {own}; they must be the same, "
+            "in the same order"
+        )
+    if dataset.test.size != size:
+        theirs, own = ("{} x {}".format(*sides) for sides in (dataset.test.size, size))
+        raise ConfigError(f"--dataset {dataset.name}: its images have {theirs} pixels, and the model takes {own}")
+
+
+def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
+    """The run's config, with another data set, all of it, in the place of its own if one is named."""
+    values = load_config([], str(run.config)).to_dict()
+    if dataset is not None:
+        values["dataset"] |= {"name": dataset, "root": None, "fraction": 1.0}
+    if root is not None:
+        values["dataset"]["root"] = root
+    return convert(Config, values)

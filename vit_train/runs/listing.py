@@ -1,0 +1,73 @@
+"""`vit-runs list`: a table of runs."""
+
+import argparse
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from vit_train import history
+from vit_train.console import print_table, say
+from vit_train.run_dir import RunDir
+from vit_train.runs import find, records
+
+_HEADER = ["run", "data", "model", "state", "epochs", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in a line, with None for what its files do not say. Accuracies are fractions in [0, 1]."""
+
+    name: str
+    path: str
+    dataset: str | None
+    model: str | None
+    epochs: int
+    epochs_asked: int | None
+    best_val_accuracy: float | None
+    test_accuracy: float | None
+    state: str
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints a line for each run, oldest first."""
+    summaries = [summarize(run, options.outputs) for run in find.all_runs(options.outputs)]
+    if options.json:
+        print(json.dumps([dataclasses.asdict(summary) for summary in summaries], indent=2))
+    elif summaries:
+        print_table(_HEADER, [_row(summary) for summary in summaries], text_columns=4, ruled=False)
+    else:
+        say(f"there are no runs in {options.outputs}; vit-train makes one, --outputs DIR names another folder")
+    return 0
+
+
+def summarize(run: RunDir, outputs: Path) -> Summary:
+    """What the files of `run` say, however few or damaged they are."""
+    config = records.attempt(records.read_config, run) or {}
+    rows = records.attempt(records.read_rows, run) or []
+    test = (records.attempt(records.read_report, run) or {}).get("test") or {}
+    return Summary(
+        name=find.name(run, outputs),
+        path=str(run.path),
+        dataset=config.get("dataset.name"),
+        model=config.get("model.name"),
+        epochs=len(rows),
+        epochs_asked=config.get("train.epochs"),
+        best_val_accuracy=history.best(rows, "val_accuracy")["val_accuracy"] if rows else None,
+        test_accuracy=test.get("accuracy"),
+        state=records.state(run),
+    )
+
+
+def _row(summary: Summary) -> list[str]:
+    # Month to second fit into a line of 80 columns, and find_run nearly always knows the run by them.
+    short = re.search(r"\d\d-\d\d/\d\d-\d\d-\d\d", summary.name)
+    return [
+        short[0] if short else summary.name,
+        summary.dataset or "-",
+        summary.model or "-",
+        summary.state,
+        f"{summary.epochs}/{summary.epochs_asked or '-'}",
+        *("-" if share is None else f"{share:.1%}" for share in (summary.best_val_accuracy, summary.test_accuracy)),
+    ]

@@ -1,0 +1,44 @@
+"""`vit-runs show`: a run's report, in the terminal."""
+
+import argparse
+
+from rich.markdown import Markdown
+
+from vit_train.console import print_table, stdout
+from vit_train.run_dir import RunDir
+from vit_train.runs import records
+from vit_train.runs.find import find_run
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints report.md, or how far the run has come if it has none, and then its files."""
+    found = find_run(options.run, options.outputs)
+    if found.report_md.is_file():
+        stdout.print(Markdown(found.report_md.read_text(encoding="utf-8")), soft_wrap=False)
+    else:
+        _print_progress(found)
+    print_table(["file", "bytes"], _files(found))
+    print(found.path)
+    return 0
+
+
+def _print_progress(run: RunDir) -> None:
+    config, rows = records.read_config(run), records.read_rows(run)
+    print(
+        f"{config.get('model.name')} on {config.get('dataset.name')}: {records.state(run)}, "
+        f"{len(rows)} of {config.get('train.epochs')} epochs done"
+    )
+    if rows:
+        names = ["loss", "accuracy", "val_loss", "val_accuracy", "val_top5_accuracy"]
+        print_table(
+            ["epoch", *names], [[f"{row['epoch']:.0f}", *(f"{row[name]:.4f}" for name in names)] for row in rows]
+        )
+
+
+def _files(run: RunDir) -> list[list[str]]:
+    """[path in the run directory, size] of each; checkpoints, which only vit-train reads, as one."""
+    files = [path for path in sorted(run.path.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    kept = [path for path in files if run.checkpoints not in path.parents]
+    rows = [[path.relative_to(run.path).as_posix(), f"{path.stat().st_size:,}"] for path in kept]
+    state = sum(path.stat().st_size for path in files if run.checkpoints in path.parents)
+    return [*rows, ["checkpoints/", f"{state:,}"]] if state else rows
