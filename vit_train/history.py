@@ -35,6 +35,14 @@ def write(rows: Sequence[Row], path: Path) -> None:
     replace_file(path, text.getvalue())
 
 
+def read(path: Path) -> list[Row]:
+    """The rows of history.csv; none if there is no such file, as before the end of the first epoch."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
 def best(rows: Sequence[Row], monitor: str) -> Row:
     """The first of the rows with the best value of `monitor`: the lowest of a loss, the highest of anything else."""
     return max(rows, key=lambda row: _gain(row, monitor))

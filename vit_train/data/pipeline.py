@@ -1,6 +1,7 @@
 """tf.data: batch number -> batch. There is no iterator state: a batch is a pure function of (config, seed, step)."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,13 @@ def evaluation_batches(examples: Examples, config: Config) -> tf.data.Dataset:
 
     dataset = tf.data.Dataset.from_tensor_slices((examples.images, examples.labels)).batch(config.train.batch_size)
     return dataset.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def raw_batches(examples: Examples, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All examples once, in their order, as they are stored: (uint8 [B, H, W, 3], int32 [B])."""
+    for start in range(0, len(examples), batch_size):
+        batch = examples.take(np.arange(start, min(start + batch_size, len(examples))))
+        yield batch.images, batch.labels
 
 
 def _inputs(images: tf.Tensor, transforms: tf.Tensor, config: Config) -> Any:

@@ -25,3 +25,16 @@ def with_preprocessing(network: keras.Model, source: tuple[int, int]) -> keras.M
     x: Any = keras.layers.Rescaling(1.0, dtype="float32", name="to_float")(images)
     x = keras.layers.Resizing(size, size, dtype="float32", name="resize")(x)
     return keras.Model(images, network(x), name=network.name)
+
+
+def network_of(model: keras.Model) -> keras.Model:
+    """The network inside a model that `with_preprocessing` made."""
+    return model.layers[-1]
+
+
+def prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Raw images [B, H, W, 3] as the network of such a model sees them: float32 [B, S, S, 3], values in [0, 255]."""
+    x = images
+    for layer in model.layers[1:-1]:
+        x = layer(x)
+    return np.asarray(keras.ops.convert_to_numpy(x))
