@@ -81,9 +81,7 @@ class Calibration:
 def evaluate(predictions: Predictions, superclasses: Superclasses | None = None) -> Evaluation:
     """The scores of predictions on at least one image."""
     labels, guesses = predictions.labels, predictions.top[:, 0]
-    macro = precision_recall_fscore_support(
-        labels, guesses, labels=np.unique(labels), average="macro", zero_division=0
-    )
+    macro = precision_recall_fscore_support(labels, guesses, labels=np.unique(labels), average="macro", zero_division=0)
     accuracy, interval = share(predictions.right)
     top5_accuracy, top5_interval = share(predictions.in_top)
     super_accuracy, super_interval = None, None
@@ -116,9 +114,7 @@ def evaluate_classes(predictions: Predictions, class_names: Sequence[str]) -> li
         recall_or_none = _or_none(recall)
         top5 = float(own.mean()) if len(own) else None
         rows.append(
-            ClassScores(
-                name, recall_or_none, top5, _or_none(precision), recall_or_none, _or_none(f1), int(support)
-            )
+            ClassScores(name, recall_or_none, top5, _or_none(precision), recall_or_none, _or_none(f1), int(support))
         )
     return rows
 

@@ -11,7 +11,7 @@ from vit_train.errors import ConfigError
 from vit_train.run_dir import RunDir
 
 # What may differ when a run goes on: more epochs, and what cannot change a result.
-FREE = ("train.epochs", "train.checkpoint.every", "dataset.root", "outputs", "resume")
+FREE = ("train.epochs", "train.checkpoint.every", "dataset.root", "outputs", "figures", "resume")
 
 
 def load(overrides: Sequence[str], file: str | None = None) -> Config:

@@ -4,9 +4,10 @@ import dataclasses
 import json
 from pathlib import Path
 
-from vit_train import backend, console
+from vit_train import backend, console, evaluate, metrics, predictions
 from vit_train.compose import to_yaml
 from vit_train.config import Config
+from vit_train.data.superclasses import superclasses_of
 from vit_train.environment import describe_environment
 from vit_train.files import replace_file
 from vit_train.report import writer
@@ -20,9 +21,8 @@ def train(config: Config) -> writer.Report:
     """
     backend.configure(config.compute, config.seed)
     # These import Keras, which takes backend and precision once, when it is first imported.
-    from vit_train import evaluate, fit, metrics, predictions
+    from vit_train import fit
     from vit_train.data import pipeline, sources, split
-    from vit_train.data.superclasses import superclasses_of
     from vit_train.models import preprocessing, vit
     from vit_train.report import story
 

@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_size=8", "model.dropout=0")
+TINY = (
+    "experiment=quickstart",
+    "debug=fast",
+    "model.depth=1",
+    "model.image_size=8",
+    "model.dropout=0",
+    "figures=false",
+)
 
 
 def run_of(result, tmp_path):

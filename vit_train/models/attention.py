@@ -56,4 +56,4 @@ def over_patches(flow_BNN: np.ndarray, network: keras.Model) -> np.ndarray:
     (embedding,) = layers_of(network, PatchEmbedding)
     share_BN = flow_BNN[:, 0, 1:] if embedding.class_token else flow_BNN.mean(axis=1)
     side = math.isqrt(share_BN.shape[1])
-    return (share_BN / share_BN.mean(axis=1, keepdims=True)).reshape(-1, side, side)
+    return np.asarray(share_BN / share_BN.mean(axis=1, keepdims=True)).reshape(-1, side, side)

@@ -25,7 +25,7 @@ def draw_reliability(calibration: Calibration) -> Figure:
     lower.bar(centres, calibration.counts / calibration.counts.sum(), width, color=GREY)
     lower.set(xlabel="confidence: probability of the most probable class", ylabel="share of images")
     for axis in (upper.yaxis, lower.yaxis, lower.xaxis):
-        axis.set_major_formatter(PercentFormatter(1))
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
     for axes in (upper, lower):
         axes.grid(axis="y")
         axes.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""What all figures share: style, colours, and the way into a PNG. matplotlib's objects only, no pyplot, no global state."""
+"""What all figures share: style, colours, and the way into a PNG. No pyplot, whose state is global."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 # Two of the colours that M. Okabe and K. Ito chose to be told apart by everyone.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
 DOTS_PER_INCH = 150
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # matplotlib types each key
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",

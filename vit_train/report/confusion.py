@@ -14,9 +14,7 @@ from vit_train.report.canvas import GREY, figure, shorten
 NUMBERED = 20  # up to so many classes the cells have room for numbers
 
 
-def draw_confusion(
-    matrix: np.ndarray, class_names: Sequence[str], superclasses: Superclasses | None = None
-) -> Figure:
+def draw_confusion(matrix: np.ndarray, class_names: Sequence[str], superclasses: Superclasses | None = None) -> Figure:
     """The share of each class's images by predicted class; `matrix` are counts [K, K], true class by predicted class.
 
     Classes are in the order of their labels or, if there are superclasses, superclass by superclass.
@@ -43,7 +41,8 @@ def draw_confusion(
 
 def _name_classes(axes: Any, names: list[str]) -> None:
     size = float(np.clip(600 / len(names), 4, 9))
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    rotation = 90 if max(map(len, names)) > 3 else 0
+    axes.set_xticks(range(len(names)), names, rotation=rotation, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.tick_params(length=0, pad=2)
 

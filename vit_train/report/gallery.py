@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ def draw(
         drawings += _of_model(report, run, model, test)
     if training is not None:
         drawings.append(("augmentation", lambda: pictures.draw_augmentation(training, config)))
-    tasks = [(run.figures / f"{name}.png", lambda path, make=make: canvas.save(make, path)) for name, make in drawings]
+    tasks = [(run.figures / f"{name}.png", partial(canvas.save, make)) for name, make in drawings]
     if model is not None:
-        tasks += [(run.figures / name, lambda path: write_model(model, path)) for name in ("model.txt", "model.png")]
+        tasks += [(run.figures / name, partial(write_model, model)) for name in ("model.txt", "model.png")]
     return [note for path, task in tasks if (note := attempt(path, task))]
 
 

@@ -32,14 +32,9 @@ class Confusion:
     share: float
 
 
-def write_html(report: Report, run: RunDir, config: Config, notes: list[str]) -> None:
-    """Writes report.html, which needs no other file and no network."""
-    replace_file(run.report_html, _render("report.html.j2", report, run, config, notes))
-
-
-def write_markdown(report: Report, run: RunDir, config: Config, notes: list[str]) -> None:
-    """Writes report.md."""
-    replace_file(run.report_md, _render("report.md.j2", report, run, config, notes))
+def write(template: str, report: Report, run: RunDir, config: Config, notes: list[str], path: Path) -> None:
+    """Writes the page that `template` makes of a run to `path`; the HTML needs no other file and no network."""
+    replace_file(path, _render(template, report, run, config, notes))
 
 
 def _render(template: str, report: Report, run: RunDir, config: Config, notes: list[str]) -> str:
@@ -113,7 +108,7 @@ def _text(path: Path) -> str | None:
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:.{digits}%}"
+    return "-" if value is None else f"{value:.{digits}%}"
 
 
 def _interval(pair: tuple[float, float]) -> str:

@@ -20,7 +20,9 @@ def draw_right(predictions: Predictions, test: Examples, class_names: Sequence[s
     """Right answers, evenly spread from the surest to the least sure."""
     found = _surest_first(predictions, predictions.right)
     chosen = found[np.unique(np.linspace(0, len(found) - 1, SHOWN).round().astype(int))] if len(found) else found
-    return _answers(f"Right answers, from the surest: {len(chosen)} of {len(found):,}", chosen, predictions, test, class_names)
+    return _answers(
+        f"Right answers, from the surest: {len(chosen)} of {len(found):,}", chosen, predictions, test, class_names
+    )
 
 
 def draw_mistakes(predictions: Predictions, test: Examples, class_names: Sequence[str]) -> Figure | None:
@@ -32,13 +34,13 @@ def draw_mistakes(predictions: Predictions, test: Examples, class_names: Sequenc
 
 def _surest_first(predictions: Predictions, wanted: np.ndarray) -> np.ndarray:
     order = np.argsort(-predictions.confidence, kind="stable")
-    return order[wanted[order]]
+    return np.asarray(order[wanted[order]])
 
 
 def _answers(
     title: str, chosen: np.ndarray, predictions: Predictions, test: Examples, class_names: Sequence[str]
 ) -> Figure | None:
-    """The test images at `chosen`, each under its index, its true class, its predicted class and that one's probability."""
+    """The test images at `chosen`, each under its index, its true and its predicted class, and the probability."""
     if not len(chosen):
         return None
     rows = math.ceil(len(chosen) / COLUMNS)
@@ -60,9 +62,9 @@ def draw_patches(image: np.ndarray, prepared: np.ndarray, patch_size: int) -> Fi
     patches = seen.reshape(side, patch_size, side, patch_size, 3).swapaxes(1, 2).reshape(-1, patch_size, patch_size, 3)
     drawn = figure("From image to tokens", 10, 3.9)
     pictures = {
-        f"stored: {image.shape[1]} × {image.shape[0]} pixels": image,
-        f"resized: {len(seen)} × {len(seen)} pixels": seen,
-        f"{side * side} patches of {patch_size} × {patch_size} pixels": np.nan_to_num(mosaic(patches, side), nan=1.0),
+        f"stored: {image.shape[1]} by {image.shape[0]} pixels": image,
+        f"resized: {len(seen)} by {len(seen)} pixels": seen,
+        f"{side * side} patches of {patch_size} by {patch_size} pixels": np.nan_to_num(mosaic(patches, side), nan=1.0),
     }
     for axes, (title, picture) in zip(drawn.subplots(1, 3), pictures.items(), strict=True):
         axes.imshow(picture)

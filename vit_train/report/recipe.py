@@ -1,13 +1,15 @@
 """What a config is, in few words: the recipe it is nearest to, and the keys in which it differs."""
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from vit_train.compose import load_config
 from vit_train.config import Config
 from vit_train.convert import show, values_of
 from vit_train.groups import groups
 
-PLACES = ("dataset.root", "outputs", "resume")  # where things are; they change no result
+ASIDE = ("dataset.root", "outputs", "figures", "resume")  # these change no result
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,14 @@ def nearest_recipe(config: Config) -> tuple[str | None, list[Difference]]:
 
 
 def _differences(config: Config, recipe: str | None) -> list[Difference]:
-    usual = values_of(load_config([f"experiment={recipe}"] if recipe else []))
+    usual = _recipe(recipe)
     return [
         Difference(key, show(value), show(usual.get(key)))
         for key, value in values_of(config).items()
-        if value != usual.get(key) and key not in PLACES
+        if value != usual.get(key) and key not in ASIDE
     ]
+
+
+@cache
+def _recipe(name: str | None) -> dict[str, Any]:
+    return values_of(load_config([f"experiment={name}"] if name else []))

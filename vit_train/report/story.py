@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from vit_train import history
@@ -21,15 +22,16 @@ def tell(
     model: Any = None,
     test: Examples | None = None,
     training: Examples | None = None,
+    figures: bool = True,
 ) -> None:
     """Draws the figures and writes report.md and report.html for a report whose numbers are safe on the disk.
 
     `model` is the one of model.keras; without it or the images, the figures that need them stay as they are. What fails
     is a note on the pages and a line in train.log.
     """
-    notes = gallery.draw(report, run, config, model, test, training)
-    for path, write in ((run.report_html, pages.write_html), (run.report_md, pages.write_markdown)):
-        if note := gallery.attempt(path, lambda _, write=write: write(report, run, config, notes)):
+    notes = gallery.draw(report, run, config, model, test, training) if figures else []
+    for path, template in ((run.report_html, "report.html.j2"), (run.report_md, "report.md.j2")):
+        if note := gallery.attempt(path, partial(pages.write, template, report, run, config, notes)):
             notes.append(note)
 
 
@@ -40,7 +42,7 @@ def conclude(report: Report, run: RunDir, config: Config, model: Any, test: Exam
     """
     writer.write(report, run)
     completed = dataclasses.replace(report, status="completed")
-    tell(completed, run, config, model, test, training)
+    tell(completed, run, config, model, test, training, config.figures)
     writer.write(completed, run)
     return completed
 
@@ -53,8 +55,9 @@ def told_if_it_ends(config: Config, run: RunDir, split: dict[str, int], paramete
     except Exception as error:
         status = "interrupted" if isinstance(error, Interrupted) else "failed"
         reason = str(error) if isinstance(error, VitTrainError) else f"unexpected {type(error).__name__}: {error}"
-        report = writer.of_training(config, run, split, parameters, history.read(run.history))
-        report = dataclasses.replace(report, status=status, error=reason)
-        gallery.attempt(run.report_json, lambda _: writer.write(report, run))
-        tell(report, run, config)
+        with suppress(OSError):  # of a full disk, say, which may be what `error` is about
+            report = writer.of_training(config, run, split, parameters, history.read(run.history))
+            report = dataclasses.replace(report, status=status, error=reason)
+            writer.write(report, run)
+            tell(report, run, config, figures=config.figures)
         raise
