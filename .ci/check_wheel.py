@@ -1,4 +1,4 @@
-"""Checks that a wheel holds every module and every YAML file of the checkout: check_wheel.py dist/NAME.whl."""
+"""Checks that a wheel holds every module, template and YAML file of the checkout: check_wheel.py dist/NAME.whl."""
 
 import sys
 import zipfile
@@ -9,7 +9,8 @@ def shipped(root: Path) -> set[str]:
     """The names that a wheel of this checkout must have; conf/ travels as vit_train/conf/."""
     modules = {path.relative_to(root).as_posix() for path in (root / "vit_train").rglob("*.py")}
     configs = {f"vit_train/{path.relative_to(root).as_posix()}" for path in (root / "conf").rglob("*.yaml")}
-    return modules | configs | {"vit_train/py.typed"}
+    pages = {path.relative_to(root).as_posix() for path in (root / "vit_train").rglob("*.j2")}
+    return modules | configs | pages | {"vit_train/py.typed"}
 
 
 def main() -> None:

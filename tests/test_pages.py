@@ -57,7 +57,7 @@ def pages(tmp_path_factory):
 def test_the_page_has_the_numbers(pages):
     text, _, report = pages()
     page = Page(text)
-    assert f'<dd class="value">{report.test.accuracy:.1%}</dd>' in text
+    assert f'<dd class="value">{report.test.accuracy:.2%}</dd>' in text
     low, high = report.test.accuracy_interval
     assert f"95 % interval {low:.1%} to {high:.1%}" in text
     found = {row[0]: row for row in page.rows if len(row) == 7}
