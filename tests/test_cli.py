@@ -1,8 +1,19 @@
 """The command as a user types it, in processes of its own."""
 
+import contextlib
+import io
+import os
 import re
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vit_train import cli
+from vit_train.config import Config
+from vit_train.convert import keys_of
+from vit_train.groups import groups
 
 TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_size=8")
 
@@ -33,6 +44,18 @@ def test_absent_data_is_exit_code_3(vit_train, tmp_path):
     assert (result.returncode, result.stdout) == (3, "")
     assert "dataset=digits" in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_an_unexpected_error_is_one_line_and_its_traceback_a_file(capsys, monkeypatch):
+    def broken(*arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_run", broken)
+    assert cli.main([]) == 1
+    line = capsys.readouterr().err
+    log = Path(re.fullmatch(r"vit-train: unexpected ZeroDivisionError; the traceback is in (.*)\n", line)[1])
+    assert "in broken" in log.read_text()
+    log.unlink()
 
 
 def test_help_and_version(vit_train):
@@ -94,3 +117,35 @@ def test_a_sweep_goes_on_after_a_failure_and_says_so(vit_train, tmp_path):
     assert len(list(tmp_path.glob("outputs/*/*/report.json"))) == 2
     assert "model.patch_size=3: does not divide model.image_size=8" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("vit-train: run 1 ended with exit code 2: vit-train ")
+
+
+names = st.sampled_from([*groups(), *(name for name, _, _ in keys_of(Config)), "model", "model.depht", ""])
+values = st.one_of(
+    st.integers(-3, 300).map(str),
+    st.floats().map(str),
+    st.sampled_from(
+        ["null", "true", "last", "digits", "quickstart", "[1,2]", "{a: 1}", "${seed}", "'2 epochs'", "a,b"]
+    ),
+    st.text(max_size=6),
+)
+overrides = st.builds("{}{}={}".format, st.sampled_from(["", "+", "++", "~"]), names, values)
+flags = st.sampled_from("--config --config= --help -h --version -- - --no -x=1 resume=/ experiment=quickstart".split())
+# But for -m, which would train.
+words = st.text(max_size=8).filter(lambda text: not re.match("-+m|-s|--shell", text))
+arguments = st.lists(st.one_of(overrides, flags, words), max_size=4)
+
+
+@settings(max_examples=int(os.environ.get("CASES", "200")), deadline=None)
+@given(arguments)
+def test_any_arguments_are_a_config_or_one_sentence_and_exit_code_2(tmp_path_factory, arguments):
+    """Nothing is trained, and nothing may be created either way."""
+    folder = tmp_path_factory.mktemp("empty")
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        code = cli.main(["--cfg", "job", *arguments])
+    assert code in (0, 2)
+    assert (stderr.getvalue() == "") == (code == 0)
+    if code == 2:
+        assert stdout.getvalue() == ""
+        assert re.fullmatch(r"vit-train: [^\n]+\n", stderr.getvalue()), stderr.getvalue()
+    assert not list(folder.iterdir())

@@ -73,3 +73,8 @@ def test_an_expected_error_is_logged_in_a_line(tmp_path):
 )
 def test_durations(seconds, text):
     assert console.duration(seconds) == text
+
+
+def test_an_error_is_one_printable_line(capsys):
+    console.say_error("model.depth=\n\x1b[31m\udcff\u00e9: must be")
+    assert capsys.readouterr().err == "vit-train: model.depth=\\n\\x1b[31m\\udcff\u00e9: must be\n"

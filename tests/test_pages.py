@@ -126,7 +126,15 @@ def test_a_run_that_did_not_end_well_says_so(pages, status, said):
 
 
 def test_before_the_first_epoch_there_is_a_page_too(pages):
-    training = {"epochs": 0, "planned_epochs": 9, "steps": 0, "seconds": 0, "images_per_second": None, "monitor": "x"}
+    training = {
+        "epochs": 0,
+        "planned_epochs": 9,
+        "steps": 0,
+        "skipped_steps": None,
+        "seconds": 0,
+        "images_per_second": None,
+        "monitor": "x",
+    }
     text, markdown, _ = pages(
         status="failed", error="x", test=None, per_class=[], validation=None, best_epoch=None, training=training
     )

@@ -97,12 +97,3 @@ def test_evaluation_goes_through_all_in_order(examples, config):
     parts = [(images.numpy(), labels.numpy()) for images, labels in evaluation_batches(examples, config())]
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in parts]), np.arange(100))
     np.testing.assert_allclose(np.concatenate([images for images, _ in parts]), examples.images, atol=1e-4)
-
-
-def test_statistics_of_channels():
-    from vit_train.data.pipeline import channel_statistics
-
-    images = np.random.default_rng(0).integers(0, 256, (50, 7, 9, 3), dtype=np.uint8)
-    mean, variance = channel_statistics(images)
-    np.testing.assert_allclose(mean, images.astype(float).mean((0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(variance, images.astype(float).var((0, 1, 2)), rtol=1e-10)

@@ -36,7 +36,14 @@ def test_a_run_brings_its_own_config(make):
 
 
 @pytest.mark.parametrize(
-    "same", ["model.depth=3", "train.epochs=150", "train.checkpoint.every='1 minute'", "outputs=/x"]
+    "same",
+    [
+        "model.depth=3",
+        "train.epochs=150",
+        "train.checkpoint.every='1 minute'",
+        "train.skip_bad_steps=1",
+        "outputs=/x",
+    ],
 )
 def test_what_agrees_or_cannot_change_a_result_may_be_given(make, same):
     resume.load([f"resume={make('dataset=digits', 'model.depth=3')}", same])

@@ -1,13 +1,17 @@
 """Whole tiny runs in this process."""
 
 import csv
+import itertools
 import json
+import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import differences, result_of
 
-from vit_train.errors import ConfigError, NonFiniteLoss
+from vit_train.errors import CheckpointError, ConfigError, NonFiniteLoss, OutOfMemory
 from vit_train.train import train
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -54,7 +58,7 @@ def test_the_best_epoch_is_reported_and_kept(tiny):
     best = max(rows, key=lambda row: row["val_accuracy"])
     assert report.best_epoch == best["epoch"]
     assert report.validation.accuracy == best["val_accuracy"]
-    dataset = split.take_fraction(sources.load_dataset(config.dataset), config.dataset.fraction, config.seed)
+    dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     _, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
     model = load_model(f"{report.run_dir}/model.keras")
     predicted = model.predict(validation.images, verbose=0).argmax(1)
@@ -88,6 +92,13 @@ def test_the_same_config_gives_the_same_run(tiny):
     assert figures() != figures("seed=43")
 
 
+def test_a_finished_run_is_extended_as_if_it_had_been_longer(tiny):
+    short = train(tiny("train.epochs=1"))
+    train(tiny(f"resume={short.run_dir}", "train.epochs=2"))
+    long = train(tiny("train.epochs=2"))
+    assert differences(result_of(Path(short.run_dir)), result_of(Path(long.run_dir))) == []
+
+
 def test_placements_train_alike(tiny):
     host, device = (history(train(tiny(f"augment.placement={place}", "model.dropout=0", "model.head_dropout=0")))
                     for place in ("host", "device"))  # fmt: skip
@@ -110,7 +121,8 @@ def test_overfitting_a_batch_drives_its_loss_down(tiny):
 
 def test_a_loss_that_is_not_finite_ends_the_run(tiny, tmp_path):
     with pytest.raises(
-        NonFiniteLoss, match=r"^the loss is .* in epoch \d at step \d, at learning rate 1e\+30; the last good"
+        NonFiniteLoss,
+        match=r"^the loss or a gradient is not finite in epoch 1 at step 2, at learning rate 1e\+30",
     ):
         train(tiny("optimizer.learning_rate=1e30", "train.epochs=9"))
     (run,) = tmp_path.glob("*/*")
@@ -119,6 +131,52 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny, tmp_path):
     assert report["error"].startswith("the loss is")
     for page in ("report.md", "report.html"):
         assert "This run failed" in (run / page).read_text()
+
+
+def test_a_model_larger_than_memory_is_one_sentence(tiny, tmp_path):
+    """TensorFlow's own error, from weights of 1.3 TB."""
+    with pytest.raises(OutOfMemory, match=r"^memory on .* model.head_units=\[10000000000\], or set compute.precision"):
+        train(tiny("model.head_units=[10000000000]"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def after_step(monkeypatch):
+    """Does something once, after a chosen step: `after_step(3, action)`."""
+    from vit_train.console import TrainingDisplay
+
+    show, steps = TrainingDisplay.step, itertools.count(1)
+
+    def arrange(step, action):
+        def shown(*arguments):
+            show(*arguments)
+            if next(steps) == step:
+                action()
+
+        monkeypatch.setattr(TrainingDisplay, "step", shown)
+
+    return arrange
+
+
+def test_a_run_directory_that_vanishes_is_one_sentence(tiny, tmp_path, after_step):
+    after_step(3, lambda: shutil.rmtree(next(tmp_path.glob("*/*"))))
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}/.*/step-0000000003: could not be written \(No such file"):
+        train(tiny("train.checkpoint.every=1"))
+
+
+def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, tmp_path, after_step):
+    """A limit of the system's on the size of files stands for the quota; the run then goes on as if it never was."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    after_step(3, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1])))
+    try:
+        with pytest.raises(CheckpointError, match=r"step-0000000003: could not be written \(File too large\)"):
+            train(tiny("train.checkpoint.every=1"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (run,) = tmp_path.glob("*/*")
+    assert [path.name for path in sorted(run.glob("checkpoints/*"))] == ["step-0000000001", "step-0000000002"]
+    resumed = train(tiny(f"resume={run}", "train.checkpoint.every=1"))
+    assert resumed.test == train(tiny()).test
 
 
 @pytest.mark.parametrize(

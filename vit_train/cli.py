@@ -6,6 +6,8 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -30,6 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vit-train: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """Says an error that came before there was a run directory with its train.log."""
+    from vit_train.console import say_error
+
+    with tempfile.NamedTemporaryFile("w", prefix="vit-train-", suffix=".log", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    say_error(f"unexpected {type(error).__name__}; the traceback is in {file.name}")
+    return 1
 
 
 def _run(arguments: list[str]) -> int:

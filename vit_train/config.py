@@ -14,13 +14,28 @@ from vit_train.errors import ConfigError
 class DatasetConfig:
     """Which images to learn from."""
 
-    name: Literal["cifar10", "cifar100", "digits"] = key("the data set")
-    root: str | None = key("folder or archive with the official files; null looks in the usual places, then downloads")
+    name: Literal["cifar10", "cifar100", "digits", "folder"] = key("the data set; folder is one's own pictures")
+    root: str | None = key(
+        "folder or archive with the official files, which null looks for and then downloads; or the folder of pictures"
+    )
     fraction: float = key("share of train and test images to use, the same share of every class", above=0, maximum=1)
     validation: float | Literal["last"] = key(
         "share of train images held out, drawn from every class; 'last' takes the last tenth as keras.io does",
         above=0, below=1,
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.name != "folder":
+            return
+        if self.root is None:
+            raise ConfigError(
+                "dataset.root=null: dataset=folder needs the folder of your pictures; set dataset.root=PATH"
+            )
+        if self.validation == "last":
+            raise ConfigError(
+                "dataset.validation=last: the pictures of dataset=folder come class by class, so the last tenth is of "
+                "the last classes only; give a share such as 0.1"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +158,9 @@ class TrainConfig:
     batch_size: int = key("images per step", minimum=1)
     steps_per_epoch: int | None = key("steps per epoch; null goes through all training images", minimum=1)
     reshuffle: bool = key("whether every epoch has an order of its own; false repeats the first one's")
+    skip_bad_steps: int = key(
+        "steps with an infinite or undefined loss or gradient to leave out before training ends", minimum=0
+    )
     early_stopping: EarlyStoppingConfig
     checkpoint: CheckpointConfig
 
@@ -153,7 +171,7 @@ class ComputeConfig:
 
     backend: Literal["tensorflow", "jax", "torch"] = key("the library under Keras")
     precision: Literal["float32", "bfloat16"] = key("type of activations; bfloat16 keeps weights and loss in float32")
-    devices: Literal["auto", "cpu"] = key("auto takes a GPU if the backend finds one; cpu never does")
+    devices: Literal["auto", "cpu", "gpu"] = key("auto takes a GPU if the backend finds one; cpu never does, gpu must")
 
 
 @dataclass(frozen=True, kw_only=True)

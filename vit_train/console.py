@@ -63,8 +63,9 @@ def say(text: str) -> None:
 
 
 def say_error(text: str) -> None:
-    """The one sentence that ends a run."""
-    stderr.print(f"vit-train: {text}", style="red", markup=False)
+    """The one sentence that ends a run; what a user typed may be in it, line breaks and control codes too."""
+    line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    stderr.print(f"vit-train: {line}", style="red", markup=False)
 
 
 def duration(seconds: float) -> str:

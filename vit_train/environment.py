@@ -1,6 +1,7 @@
 """Where a run took place: versions, git state, machine and command."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import shlex
@@ -8,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from vit_train.errors import DataError
+from vit_train.run_dir import RunDir
 
 _PACKAGES = ("vit-train", "keras", "tensorflow", "jax", "torch", "numpy", "hydra-core", "omegaconf", "scikit-learn")
 
@@ -19,12 +23,22 @@ def describe_environment(device: str) -> dict[str, Any]:
         "working_directory": str(Path.cwd()),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor("model name") or platform.processor() or platform.machine(),
         "cpus": os.cpu_count(),
         "device": device,
         "packages": {name: _version(name) for name in _PACKAGES},
         "git": _git_state(Path(__file__).resolve().parents[1]),
     }
+
+
+def require_same_data(run: RunDir, data_sha256: str | None) -> None:
+    """Raises DataError if a run that has begun did so with other data; `data_sha256` is a Dataset's fingerprint."""
+    if not run.environment.exists():
+        return
+    if json.loads(run.environment.read_text(encoding="utf-8")).get("data_sha256") != data_sha256:
+        raise DataError(
+            f"{run.path}: the pictures are not those that the run began with; bring them back or start a new run"
+        )
 
 
 def _version(package: str) -> str | None:
@@ -34,14 +48,13 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
-    """The processor's model name, or its architecture where the system does not tell."""
+def processor(fact: str) -> str:
+    """What /proc/cpuinfo says of the first processor, such as its "model name" or its "flags"; "" if it does not."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(fact)), "")
 
 
 def _git_state(checkout: Path) -> dict[str, Any] | None:

@@ -9,6 +9,10 @@ class VitTrainError(Exception):
     exit_code = 1
 
 
+class OutOfMemory(VitTrainError):
+    """The model or a batch of it does not fit into the memory of the device."""
+
+
 class ConfigError(VitTrainError):
     """A key, a value or a combination of values that cannot work."""
 

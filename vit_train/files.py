@@ -1,7 +1,12 @@
-"""Writing files so that a crash at any instant leaves the old content or the new, never a part."""
+"""Places, and writing files so that a crash at any instant leaves the old content or the new, never a part."""
 
 import os
 from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Where this program keeps what it can make again; may not exist yet. Raises RuntimeError if there is no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vit-train"
 
 
 def replace_file(path: Path, text: str) -> None:

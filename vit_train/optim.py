@@ -10,6 +10,7 @@ from keras import ops
 
 from vit_train.config import Config, OptimizerConfig
 from vit_train.errors import ConfigError
+from vit_train.guard import GuardedAdamW
 
 register = keras.saving.register_keras_serializable(package="vit_train")
 
@@ -51,7 +52,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @register
-class AdamW(keras.optimizers.AdamW):
+class AdamW(GuardedAdamW):
     """Adam with decoupled weight decay (arXiv 1711.05101). Before each Adam step, a weight w becomes
 
     decay="scaled":       w - weight_decay * learning_rate(step) * w    Keras 3, PyTorch
@@ -109,6 +110,7 @@ def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) 
         beta_2=options.beta_2,
         epsilon=options.epsilon,
         global_clipnorm=options.clip_norm,
+        bad_steps_allowed=config.train.skip_bad_steps,
     )
     optimizer.exclude_from_weight_decay(var_list=excluded_variables(options, network))
     return optimizer

@@ -63,7 +63,12 @@ def columns_of(places: int, with_files: bool = False) -> list[str]:
     return ["index", *["file"] * with_files, "label", "label_name", *top, "true_probability", "loss", "brier"]
 
 
-def write(predictions: Predictions, class_names: Sequence[str], path: Path, files: Sequence[str] | None = None) -> None:
+def write(
+    predictions: Predictions,
+    class_names: Sequence[str],
+    path: Path,
+    files: Sequence[str] | npt.NDArray[np.object_] | None = None,
+) -> None:
     """Writes predictions.csv; `files` are the images' paths, if they have any. `read` gives the very same numbers."""
     text = io.StringIO()
     writer = csv.writer(text)

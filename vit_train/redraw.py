@@ -5,6 +5,7 @@ from pathlib import Path
 from vit_train import backend
 from vit_train.compose import load_config
 from vit_train.console import logged_to, say
+from vit_train.environment import require_same_data
 from vit_train.errors import DataError
 from vit_train.report import writer
 from vit_train.report.writer import Report
@@ -27,19 +28,16 @@ def redraw(path: Path) -> Report:
     from vit_train.data import sources, split
     from vit_train.report import story
 
-    test = training = None
+    test = training = model = None
     with run.locked(), logged_to(run.log):
         if report.test is not None:
+            model = load_model(run.model)
             try:
-                dataset = split.take_fraction(
-                    sources.load_dataset(config.dataset), config.dataset.fraction, config.seed
-                )
-                test, training = (
-                    dataset.test,
-                    split.split_validation(dataset, config.dataset.validation, config.seed)[0],
-                )
+                dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
+                require_same_data(run, dataset.fingerprint)
+                training, _ = split.split_validation(dataset, config.dataset.validation, config.seed)
+                test = dataset.test
             except DataError as error:
                 say(f"note: figures with images are not made again: {error}")
-        model = load_model(run.model) if report.test is not None else None
         story.tell(report, run, config, model, test, training)
     return report

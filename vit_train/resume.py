@@ -10,8 +10,16 @@ from vit_train.convert import show, values_of
 from vit_train.errors import ConfigError
 from vit_train.run_dir import RunDir
 
-# What may differ when a run goes on: more epochs, and what cannot change a result.
-FREE = ("train.epochs", "train.checkpoint.every", "dataset.root", "outputs", "figures", "resume")
+# What may differ when a run goes on: what leads further than the run has come, and what cannot change a result.
+FREE = (
+    "train.epochs",
+    "train.skip_bad_steps",
+    "train.checkpoint.every",
+    "dataset.root",
+    "outputs",
+    "figures",
+    "resume",
+)
 
 
 def load(overrides: Sequence[str], file: str | None = None) -> Config:

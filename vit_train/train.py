@@ -4,11 +4,11 @@ import dataclasses
 import json
 from pathlib import Path
 
-from vit_train import backend, console, evaluate, metrics, predictions
+from vit_train import backend, console, evaluate, predictions
 from vit_train.compose import to_yaml
 from vit_train.config import Config
-from vit_train.data.superclasses import superclasses_of
-from vit_train.environment import describe_environment
+from vit_train.data.images import Dataset
+from vit_train.environment import describe_environment, require_same_data
 from vit_train.files import replace_file
 from vit_train.report import writer
 from vit_train.run_dir import RunDir
@@ -26,27 +26,30 @@ def train(config: Config) -> writer.Report:
     from vit_train.models import preprocessing, vit
     from vit_train.report import story
 
-    dataset = split.take_fraction(sources.load_dataset(config.dataset), config.dataset.fraction, config.seed)
+    dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
-    network = vit.build_vit(config.model, len(dataset.class_names))
-    preprocessing.set_statistics(network, *pipeline.channel_statistics(training.images))
-    model = fit.compiled(network, training, config)
+    with backend.memory_errors_explained(config):
+        network = vit.build_vit(config.model, len(dataset.class_names))
+        preprocessing.set_statistics(network, *training.statistics())
+        model = fit.compiled(network, training, config)
 
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
-        _begin(config, run, sizes, network.count_params())
-        with story.told_if_it_ends(config, run, sizes, network.count_params()):
+        _begin(config, run, dataset, sizes, network.count_params())
+        with (
+            story.told_if_it_ends(config, run, sizes, network.count_params()),
+            backend.memory_errors_explained(config),
+            pipeline.data_errors(),
+        ):
             rows = fit.fit(model, training, validation, config, run)
-            deployed = preprocessing.with_preprocessing(network, training.images.shape[1:3])
+            deployed = preprocessing.with_preprocessing(network, training.size)
             deployed.save(run.model)
-            found = evaluate.predict(deployed, pipeline.raw_batches(dataset.test, config.train.batch_size))
-        predictions.write(found, dataset.class_names, run.predictions)
-        report = dataclasses.replace(
-            writer.of_training(config, run, sizes, network.count_params(), rows),
-            test=metrics.evaluate(found, superclasses_of(dataset.name, dataset.class_names)),
-            per_class=metrics.evaluate_classes(found, dataset.class_names),
-        )
+            batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
+            found = evaluate.predict(deployed, batches.as_numpy_iterator())
+        predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
+        report = writer.of_training(config, run, sizes, network.count_params(), rows)
+        report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps))
         return story.conclude(report, run, config, deployed, dataset.test, training)
 
 
@@ -56,12 +59,15 @@ def _run_dir(config: Config) -> RunDir:
     return RunDir.create(config.outputs, config.dataset.name, config.model.name)
 
 
-def _begin(config: Config, run: RunDir, sizes: dict[str, int], parameters: int) -> None:
+def _begin(config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int], parameters: int) -> None:
     """Writes what is known before training, and says it."""
-    environment = describe_environment(backend.device_name())
+    require_same_data(run, dataset.fingerprint)
+    environment = {**describe_environment(backend.device_name()), "data_sha256": dataset.fingerprint}
     writer.remove(run)  # the report of a run that goes on
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
+    for note in dataset.notes:
+        console.say(note)
     compute, decay = config.compute, config.optimizer.decay_per_step
     console.say(
         f"{config.model.name}, {parameters:,} parameters, on {config.dataset.name}: "

@@ -1,5 +1,6 @@
 """Real processes, really killed: what goes on ends bit for bit as what was never stopped."""
 
+import functools
 import json
 import random
 import re
@@ -11,15 +12,20 @@ from killing import ARGUMENTS, complete, differences, finish, result_of, start
 
 from vit_train.run_dir import RunDir
 
-LONG = (*ARGUMENTS, "train.epochs=30", "train.early_stopping.patience=null")
+LONG = (*ARGUMENTS, "train.epochs=15", "train.early_stopping.patience=null")
 
 
-@pytest.fixture(scope="module", params=["tensorflow", "jax"])
-def unbroken(request, tmp_path_factory):
-    """Arguments, and the result of a run of them that was left alone."""
-    pytest.importorskip(request.param)
-    arguments = (*ARGUMENTS, f"compute.backend={request.param}")
-    return arguments, result_of(complete(*arguments, cwd=tmp_path_factory.mktemp("unbroken")))
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """Gives the arguments for a backend, and the result of a run of them that was left alone."""
+
+    @functools.cache
+    def run(backend):
+        pytest.importorskip(backend)
+        arguments = (*ARGUMENTS, f"compute.backend={backend}")
+        return arguments, result_of(complete(*arguments, cwd=tmp_path_factory.mktemp(backend)))
+
+    return run
 
 
 def wait_for_training(process, folder, seconds=0.0):
@@ -29,8 +35,9 @@ def wait_for_training(process, folder, seconds=0.0):
     time.sleep(seconds)
 
 
-def test_killed_at_random_it_ends_as_if_left_alone(unbroken, tmp_path):
-    arguments, expected = unbroken
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_killed_at_random_it_ends_as_if_left_alone(unbroken, tmp_path, backend):
+    arguments, expected = unbroken(backend)
     generator = random.Random(0)
     process = start(*arguments, cwd=tmp_path)
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
@@ -66,13 +73,12 @@ FAULTS = (
 
 
 @pytest.mark.parametrize(
-    ("unbroken", "fault"),
+    ("backend", "fault"),
     # What happens on the disk does not depend on the backend.
     [*(("tensorflow", fault) for fault in FAULTS), ("jax", "step:18:before:SIGTERM")],
-    indirect=["unbroken"],
 )
-def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, fault):
-    arguments, expected = unbroken
+def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, backend, fault):
+    arguments, expected = unbroken(backend)
     code, _, stderr = finish(start(*arguments, cwd=tmp_path, FAULT=fault))
     number = signal.Signals[fault.split(":")[-1]]
     assert code == (-number if number == signal.SIGKILL else 128 + number), stderr
@@ -81,9 +87,8 @@ def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, 
     assert differences(result_of(complete(f"resume={run}", cwd=tmp_path)), expected) == []
 
 
-@pytest.mark.parametrize("unbroken", ["tensorflow"], indirect=True)
 def test_killed_while_it_draws_it_ends_as_if_left_alone(unbroken, tmp_path):
-    arguments, expected = unbroken
+    arguments, expected = unbroken("tensorflow")
     code, _, stderr = finish(start(*arguments, "figures=true", cwd=tmp_path, FAULT="figure:3:after:SIGKILL"))
     assert code == -signal.SIGKILL, stderr
     (run,) = tmp_path.glob("outputs/*/*")
@@ -91,13 +96,6 @@ def test_killed_while_it_draws_it_ends_as_if_left_alone(unbroken, tmp_path):
     assert json.loads((run / "report.json").read_text())["status"] == "reporting"
     assert differences(result_of(complete(f"resume={run}", cwd=tmp_path)), expected) == []
     assert (run / "figures" / "attention.png").exists()
-
-
-def test_a_finished_run_is_extended_as_if_it_had_been_longer(tmp_path):
-    short = complete(*ARGUMENTS, "schedule=constant", cwd=tmp_path)
-    complete(f"resume={short}", "train.epochs=4", cwd=tmp_path)
-    long = complete(*ARGUMENTS, "schedule=constant", "train.epochs=4", cwd=tmp_path)
-    assert differences(result_of(short), result_of(long)) == []
 
 
 def test_auto_starts_and_goes_on(tmp_path):

@@ -21,6 +21,7 @@ import numpy as np
 from vit_train.data.download import download
 from vit_train.data.images import Dataset, Examples
 from vit_train.errors import DataError
+from vit_train.files import cache_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +136,7 @@ def _locate(name: str, root: str | None) -> Path:
 def _usual_places() -> list[Path]:
     """Where users already have data sets; the last one is ours, and the place to download to."""
     keras = os.environ.get("KERAS_HOME") or "~/.keras"
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return [_path(keras) / "datasets", Path.cwd() / "data", _path(cache) / "vit-train"]
+    return [_path(keras) / "datasets", Path.cwd() / "data", cache_folder()]
 
 
 def _path(text: str) -> Path:

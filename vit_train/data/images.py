@@ -1,18 +1,44 @@
-"""Images in memory, with their labels."""
+"""Labelled images: what the rest of the program knows of them, wherever they are."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+Indices = npt.NDArray[np.integer]
+
+
+class ImageSource(Protocol):
+    """Images of one size and what they show, row by row."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """int32 [N], values 0 to the number of classes - 1."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every image, in pixels."""
+
+    @property
+    def paths(self) -> "npt.NDArray[np.object_] | None":
+        """str [N]: the images' files, if they have any."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Indices) -> "ImageSource":
+        """The examples at `indices` (integers [M], 0 to N - 1), in that order."""
+
+    def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
+        """Images uint8 [M, H, W, 3], 0 to 255, RGB, row 0 on top; called by many threads, may raise DataError."""
+
+    def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Mean and variance of each channel over all pixels: float64 [3] each, on the scale [0, 255]."""
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Images and what they show, row by row.
-
-    images: uint8 [N, H, W, 3], values 0 to 255 in the order red, green, blue; row 0 of an image is its top.
-    labels: int32 [N], values 0 to the number of classes - 1.
-    """
+    """An ImageSource in memory: `images` is uint8 [N, H, W, 3]."""
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int32]
@@ -20,16 +46,38 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: npt.NDArray[np.integer]) -> "Examples":
-        """The examples at `indices` (integers [M], 0 to N - 1), in that order, as copies."""
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every image, in pixels."""
+        return self.images.shape[1], self.images.shape[2]
+
+    @property
+    def paths(self) -> None:
+        """There are no files."""
+
+    def take(self, indices: Indices) -> "Examples":
+        """The examples at `indices`, as copies."""
         return Examples(self.images[indices], self.labels[indices])
+
+    def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
+        """The images at `indices`, as copies."""
+        return self.images[indices]
+
+    def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Exact, without a float copy of the images."""
+        counts = np.stack([np.bincount(self.images[..., c].ravel(), minlength=256) for c in range(3)])
+        values, total = np.arange(256.0), self.images[..., 0].size
+        mean = counts @ values / total
+        return mean, counts @ values**2 / total - mean**2
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set as it is published: its train and test examples, and the name of each label, in order."""
+    """A data set: its train and test examples, and the name of each label, in order."""
 
     name: str
-    train: Examples
-    test: Examples
+    train: ImageSource
+    test: ImageSource
     class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what a user should know of the data
+    fingerprint: str | None = None  # of the content, where it is not the same for everyone

@@ -1,20 +1,25 @@
-"""What images exist: a data set's name -> arrays and class names."""
+"""What images exist: a data set's name -> images and class names."""
 
 import numpy as np
 
-from vit_train.config import DatasetConfig
+from vit_train.config import Config
 from vit_train.data.cifar import load_cifar
+from vit_train.data.folder import load_folder
 from vit_train.data.images import Dataset, Examples
 from vit_train.errors import ConfigError
 
 
-def load_dataset(config: DatasetConfig) -> Dataset:
+def load_dataset(config: Config) -> Dataset:
     """All images of a data set; raises DataError if its files are absent or damaged."""
-    if config.name == "digits":
-        if config.root is not None:
-            raise ConfigError(f"dataset.root={config.root}: dataset=digits comes with scikit-learn and takes no root")
+    name, root = config.dataset.name, config.dataset.root
+    if name == "digits":
+        if root is not None:
+            raise ConfigError(f"dataset.root={root}: dataset=digits comes with scikit-learn and takes no root")
         return load_digits()
-    return load_cifar(config.name, config.root)
+    if name == "folder":
+        assert root is not None  # DatasetConfig sees to it
+        return load_folder(root, config.model.image_size)
+    return load_cifar(name, root)
 
 
 def load_digits() -> Dataset:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from vit_train.data.images import Dataset, Examples
+from vit_train.data.images import Dataset, ImageSource
 from vit_train.errors import ConfigError
 
 # Every use of the seed draws from a stream of its own, so that one choice does not shift another.
@@ -19,7 +19,7 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     if fraction == 1:
         return dataset
 
-    def part(examples: Examples, stream: int) -> Examples:
+    def part(examples: ImageSource, stream: int) -> ImageSource:
         chosen = _share_of_each_class(examples.labels, fraction, (seed, stream))
         _require_all_classes(dataset, examples.labels[chosen], f"dataset.fraction={fraction:g}")
         return examples.take(chosen)
@@ -28,7 +28,7 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     return dataclasses.replace(dataset, train=train, test=test)
 
 
-def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[Examples, Examples]:
+def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[ImageSource, ImageSource]:
     """Splits the train images into (train, validation), both in their old order.
 
     `validation` is a share, drawn from every class, or "last": the last tenth of the rows, as `validation_split=0.1` of

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from vit_train import history, predictions
 from vit_train.config import Config
 from vit_train.console import logger, say
-from vit_train.data.images import Examples
+from vit_train.data.images import ImageSource
 from vit_train.data.superclasses import superclasses_of
 from vit_train.metrics import calibration, confusion
 from vit_train.models.preprocessing import network_of, prepared
@@ -28,7 +28,7 @@ Drawing = tuple[str, Callable[[], Figure | None]]
 
 
 def draw(
-    report: Report, run: RunDir, config: Config, model: Any, test: Examples | None, training: Examples | None
+    report: Report, run: RunDir, config: Config, model: Any, test: ImageSource | None, training: ImageSource | None
 ) -> list[str]:
     """Draws into figures/ what the run directory, the model and the data set at hand allow.
 
@@ -60,7 +60,7 @@ def attempt(path: Path, task: Callable[[Path], None]) -> str | None:
     return None
 
 
-def _of_results(report: Report, run: RunDir, test: Examples | None) -> Iterator[Drawing]:
+def _of_results(report: Report, run: RunDir, test: ImageSource | None) -> Iterator[Drawing]:
     rows, best, names = history.read(run.history), report.best_epoch, report.class_names
     if best is not None:
         yield "curves", lambda: draw_curves(rows, best)
@@ -74,17 +74,20 @@ def _of_results(report: Report, run: RunDir, test: Examples | None) -> Iterator[
         yield "mistakes", lambda: pictures.draw_mistakes(found, test, names)
 
 
-def _of_model(report: Report, run: RunDir, model: Any, test: Examples | None) -> Iterator[Drawing]:
+def _of_model(report: Report, run: RunDir, model: Any, test: ImageSource | None) -> Iterator[Drawing]:
     network = network_of(model)
     yield "filters", lambda: inside.draw_filters(network)
     yield "positions", lambda: inside.draw_positions(network)
     if test is None:
         return
-    few = test.take(np.arange(min(6, len(test))))
-    names = [f"#{index} {report.class_names[label]}" for index, label in enumerate(few.labels)]
-    yield "attention", lambda: inside.draw_attention(network, prepared(model, few.images), names)
+    few = np.arange(min(6, len(test)))
+    names = [f"#{index} {report.class_names[test.labels[index]]}" for index in few]
+    yield "attention", lambda: inside.draw_attention(network, prepared(model, test.read(few)), names)
     if (size := inside.patch_size(network)) is not None:
-        yield "patches", lambda: pictures.draw_patches(few.images[0], prepared(model, few.images[:1])[0], size)
+        yield (
+            "patches",
+            lambda: pictures.draw_patches(test.read(few[:1])[0], prepared(model, test.read(few[:1]))[0], size),
+        )
 
 
 def write_model(model: Any, path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vit_train.config import Config
-from vit_train.data.images import Examples
+from vit_train.data.images import Examples, ImageSource
 from vit_train.data.pipeline import evaluation_batches, training_batches
 from vit_train.predictions import Predictions
 from vit_train.report.canvas import figure, mosaic, shorten, without_axes
@@ -16,7 +16,7 @@ from vit_train.report.canvas import figure, mosaic, shorten, without_axes
 COLUMNS, SHOWN = 6, 24
 
 
-def draw_right(predictions: Predictions, test: Examples, class_names: Sequence[str]) -> Figure | None:
+def draw_right(predictions: Predictions, test: ImageSource, class_names: Sequence[str]) -> Figure | None:
     """Right answers, evenly spread from the surest to the least sure."""
     found = _surest_first(predictions, predictions.right)
     chosen = found[np.unique(np.linspace(0, len(found) - 1, SHOWN).round().astype(int))] if len(found) else found
@@ -25,7 +25,7 @@ def draw_right(predictions: Predictions, test: Examples, class_names: Sequence[s
     )
 
 
-def draw_mistakes(predictions: Predictions, test: Examples, class_names: Sequence[str]) -> Figure | None:
+def draw_mistakes(predictions: Predictions, test: ImageSource, class_names: Sequence[str]) -> Figure | None:
     """The most confident mistakes, the surest first."""
     found = _surest_first(predictions, ~predictions.right)
     title = f"Most confident mistakes: {min(SHOWN, len(found))} of {len(found):,}"
@@ -38,7 +38,7 @@ def _surest_first(predictions: Predictions, wanted: np.ndarray) -> np.ndarray:
 
 
 def _answers(
-    title: str, chosen: np.ndarray, predictions: Predictions, test: Examples, class_names: Sequence[str]
+    title: str, chosen: np.ndarray, predictions: Predictions, test: ImageSource, class_names: Sequence[str]
 ) -> Figure | None:
     """The test images at `chosen`, each under its index, its true and its predicted class, and the probability."""
     if not len(chosen):
@@ -48,7 +48,7 @@ def _answers(
     places = drawn.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes in places:
         without_axes(axes)
-    for axes, index, image in zip(places, chosen, test.take(chosen).images, strict=False):
+    for axes, index, image in zip(places, chosen, test.read(chosen), strict=False):
         true, guess = (shorten(class_names[place]) for place in (predictions.labels[index], predictions.top[index, 0]))
         axes.imshow(image)
         axes.set_title(f"#{index} {true}\n→ {guess} {predictions.confidence[index]:.0%}", fontsize=8)
@@ -73,11 +73,11 @@ def draw_patches(image: np.ndarray, prepared: np.ndarray, patch_size: int) -> Fi
     return drawn
 
 
-def draw_augmentation(training: Examples, config: Config) -> Figure | None:
+def draw_augmentation(training: ImageSource, config: Config) -> Figure | None:
     """Training images as evaluation sees them, and as seven epochs do; None if nothing is varied."""
     count, epochs = min(4, len(training)), 7
     # Rows instead of labels: the pipeline shuffles.
-    few = Examples(training.take(np.arange(count)).images, np.arange(count, dtype=np.int32))
+    few = Examples(training.read(np.arange(count)), np.arange(count, dtype=np.int32))
     config = dataclasses.replace(
         config,
         augment=dataclasses.replace(config.augment, placement="host"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from vit_train import history
 from vit_train.config import Config
-from vit_train.data.images import Examples
+from vit_train.data.images import ImageSource
 from vit_train.errors import Interrupted, VitTrainError
 from vit_train.report import gallery, pages, writer
 from vit_train.report.writer import Report
@@ -20,8 +20,8 @@ def tell(
     run: RunDir,
     config: Config,
     model: Any = None,
-    test: Examples | None = None,
-    training: Examples | None = None,
+    test: ImageSource | None = None,
+    training: ImageSource | None = None,
     figures: bool = True,
 ) -> None:
     """Draws the figures and writes report.md and report.html for a report whose numbers are safe on the disk.
@@ -35,7 +35,9 @@ def tell(
             notes.append(note)
 
 
-def conclude(report: Report, run: RunDir, config: Config, model: Any, test: Examples, training: Examples) -> Report:
+def conclude(
+    report: Report, run: RunDir, config: Config, model: Any, test: ImageSource, training: ImageSource
+) -> Report:
     """The end of a run: its numbers first, then what shows them, and at last its status "completed".
 
     A run that is killed in between is not finished, and `resume=` does this once more.

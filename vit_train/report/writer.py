@@ -9,10 +9,12 @@ from typing import Any
 
 from vit_train import history
 from vit_train.config import Config
+from vit_train.data.superclasses import superclasses_of
 from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
 from vit_train.history import Row
-from vit_train.metrics import ClassScores, Evaluation, Scores
+from vit_train.metrics import ClassScores, Evaluation, Scores, evaluate, evaluate_classes
+from vit_train.predictions import Predictions
 from vit_train.run_dir import RunDir
 
 SCHEMA_VERSION = 1  # of report.json, described by report.schema.json; higher when a key goes or changes its meaning
@@ -46,7 +48,7 @@ class Report:
 
 
 def of_training(config: Config, run: RunDir, split: dict[str, int], parameters: int, rows: list[Row]) -> Report:
-    """What is known without the test set; `rows` are those of history.csv, possibly none."""
+    """What is known without the test set and the optimizer; `rows` are those of history.csv, possibly none."""
     best = history.best(rows, config.train.checkpoint.monitor) if rows else None
     return Report(
         status="reporting",
@@ -64,12 +66,23 @@ def of_training(config: Config, run: RunDir, split: dict[str, int], parameters: 
     )
 
 
+def with_test(report: Report, found: Predictions, class_names: tuple[str, ...], skipped_steps: int) -> Report:
+    """The report of a run that has come to its end, with what `found` says of the test set."""
+    return dataclasses.replace(
+        report,
+        test=evaluate(found, superclasses_of(report.dataset, class_names)),
+        per_class=evaluate_classes(found, class_names),
+        training={**report.training, "skipped_steps": skipped_steps},
+    )
+
+
 def _totals(rows: list[Row], config: Config) -> dict[str, Any]:
     """Totals over the epochs; the throughput is the median epoch's, which leaves out the start-up of the first."""
     return {
         "epochs": len(rows),
         "planned_epochs": config.train.epochs,
         "steps": int(rows[-1]["step"]) if rows else 0,
+        "skipped_steps": None,
         "seconds": sum(row["seconds"] for row in rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows) if rows else None,
         "monitor": config.train.checkpoint.monitor,

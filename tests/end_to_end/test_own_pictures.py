@@ -1,0 +1,142 @@
+"""Whole runs on folders of pictures."""
+
+import csv
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vit_train.compose import load_config
+from vit_train.errors import DataError
+from vit_train.train import train
+
+SIZE = ("model.image_size=8", "model.patch_size=4", "model.projection_dim=8", "model.depth=1", "model.heads=2",
+        "model.head_units=[16]")  # fmt: skip
+SETTINGS = (*SIZE, "dataset=folder", "dataset.validation=0.2", "train.epochs=2", "train.batch_size=16")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Three classes of 25 pictures each, of different formats, sizes and modes."""
+    root, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for number, name in enumerate(("blue", "grün", "red")):
+        (root / name).mkdir()
+        for row in range(25):
+            noise = generator.integers(0, 256, (*generator.integers(8, 40, 2), 3), np.uint8)
+            noise[..., (2, 1, 0)[number]] |= 192
+            suffix, mode = (("png", "RGBA"), ("jpg", "CMYK"), ("webp", "RGB"), ("gif", "P"), ("bmp", "L"))[row % 5]
+            Image.fromarray(noise).convert(mode).save(root / name / f"{row}.{suffix}")
+    return root
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, pictures):
+    outputs = tmp_path_factory.mktemp("outputs")
+    return lambda *overrides: load_config([*SETTINGS, f"dataset.root={pictures}", f"outputs={outputs}", *overrides])
+
+
+@pytest.fixture(scope="module")
+def begun(tensorflow, config):
+    """The directory of a run of one epoch."""
+    return Path(train(config("train.epochs=1")).run_dir)
+
+
+def figures(report):
+    with (Path(report.run_dir) / "history.csv").open(newline="") as file:
+        rows = [{name: row[name] for name in row if "second" not in name} for row in csv.DictReader(file)]
+    return rows, report.test, report.per_class
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_files_train_as_the_same_images_in_memory_do(config, monkeypatch):
+    from vit_train.data import sources
+    from vit_train.data.images import Dataset, Examples
+
+    load = sources.load_dataset
+
+    def in_memory(config):
+        files = load(config)
+        train, test = (Examples(part.read(np.arange(len(part))), part.labels) for part in (files.train, files.test))
+        return Dataset("folder", train, test, files.class_names)
+
+    settings = ("augment.placement=device", "dataset.fraction=0.8")
+    streamed = train(config(*settings))
+    monkeypatch.setattr(sources, "load_dataset", in_memory)
+    assert figures(train(config(*settings))) == figures(streamed)
+    assert streamed.split == {"train": 39, "validation": 9, "test": 12}
+    assert [row.name for row in streamed.per_class] == ["blue", "grün", "red"]
+
+
+def test_the_model_takes_pictures_of_the_size_it_sees(begun, pictures):
+    from vit_train import load_model
+    from vit_train.data.pictures import read_picture
+
+    images = np.stack([read_picture(path, 8, 8) for path in sorted(pictures.glob("red/*"))])
+    assert load_model(str(begun / "model.keras")).predict(images, verbose=0).shape == (25, 3)
+
+
+def test_other_pictures_are_another_run(begun, config, pictures):
+    more = pictures / "red/more.png"
+    Image.new("RGB", (9, 9)).save(more)
+    try:
+        with pytest.raises(DataError, match=rf"^{begun}: the pictures are not those that the run began with"):
+            train(config(f"resume={begun}"))
+    finally:
+        more.unlink()
+
+
+@contextmanager
+def vanishing(part):
+    """Meanwhile, a picture of "train" or "test" vanishes once it has been checked; gives a list with its path."""
+    from vit_train.data import sources
+
+    load, paths = sources.load_dataset, []
+
+    def load_dataset(config):
+        dataset = load(config)
+        paths.append(Path(getattr(dataset, part).paths[0]))
+        paths[0].rename(paths[0].with_suffix(".away"))
+        return dataset
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "load_dataset", load_dataset)
+        yield paths
+    paths[0].with_suffix(".away").rename(paths[0])
+
+
+def test_a_picture_that_vanishes_stops_the_run_which_can_go_on(begun, config):
+    with vanishing("train") as paths, pytest.raises(DataError) as error:
+        train(config(f"resume={begun}"))
+    assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory); mend that")
+    log = (begun / "train.log").read_text(encoding="utf-8")
+    assert log.splitlines()[-1].endswith(f"ERROR {error.value}")
+    assert "Traceback" not in log
+    assert figures(train(config(f"resume={begun}"))) == figures(train(config()))
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_a_test_picture_that_vanishes_is_named_too(config):
+    with vanishing("test") as paths, pytest.raises(DataError) as error:
+        train(config("train.epochs=1"))
+    assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory)")
+
+
+def test_from_the_command_line(vit_train, pictures, tmp_path):
+    done = vit_train(*SETTINGS, f"dataset.root={pictures}", "compute.backend=tensorflow")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / done.stdout.splitlines()[-1] / "report.json").read_text())
+    assert report["split"] == {"train": 48, "validation": 12, "test": 15}
+    assert "Warning" not in done.stderr
+
+
+def test_a_bad_folder_leaves_nothing_behind(vit_train, tmp_path):
+    (tmp_path / "mine/a").mkdir(parents=True)
+    done = vit_train(*SETTINGS, "dataset.root=mine")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert (
+        done.stderr == "vit-train: mine/a: has no JPEG, PNG, WebP, BMP or GIF file; add pictures or remove the folder\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -1,0 +1,59 @@
+"""Every picture is read once before any training: a bad file is found now and not in the third epoch."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vit_train.console import say, stderr
+from vit_train.data.pictures import read_picture
+from vit_train.errors import DataError
+
+Sums = npt.NDArray[np.int64]
+
+_FAULTS_SHOWN = 20
+
+
+def check_pictures(paths: Sequence[str], side: int) -> tuple[Sums, list[bytes]]:
+    """Reads every file at `side` x `side`, in as many threads as there are processors, and keeps none of them.
+
+    Returns the sums of the values of each picture's channels and of their squares, int64 [N, 2, 3], and the sha256 of
+    each file. Raises DataError, naming the first bad file and how many others are bad; up to 20 of them are shown.
+    """
+    say(f"checking {len(paths):,} pictures")
+    sums, digests, faults = np.zeros((len(paths), 2, 3), np.int64), [], []
+    columns = (TextColumn("checked"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        ThreadPool() as pool,
+        Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
+    ):
+        checked = pool.imap(partial(_check, side=side), paths, chunksize=16)
+        for row, (found, digest, fault) in enumerate(progress.track(checked, total=len(paths))):
+            sums[row] = found
+            digests.append(digest)
+            faults += [fault] if fault else []
+    if faults:
+        raise _joined(faults)
+    return sums, digests
+
+
+def _check(path: str, side: int) -> tuple[Sums, bytes, DataError | None]:
+    try:
+        values = read_picture(Path(path), side, side).reshape(-1, 3).astype(np.int64)
+    except DataError as error:
+        return np.zeros((2, 3), np.int64), b"", error
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    return np.stack([values.sum(axis=0), (values**2).sum(axis=0)]), digest, None
+
+
+def _joined(faults: list[DataError]) -> DataError:
+    first, *others = faults
+    for fault in others[:_FAULTS_SHOWN]:
+        say(str(fault))
+    return DataError(f"{first} (bad files in all: {len(faults):,})" if others else str(first))

@@ -1,0 +1,153 @@
+"""One's own pictures: a folder for each class -> a data set of files, each of which has been read once."""
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vit_train.data.check import check_pictures
+from vit_train.data.copies import copy_notes
+from vit_train.data.images import Dataset
+from vit_train.data.pictures import PictureFiles
+from vit_train.errors import DataError
+
+SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif".split())
+CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir"))  # besides hidden files
+LAYOUT = "dataset.root must hold train/CLASS/* and test/CLASS/*, or CLASS/*"
+
+Classes = dict[str, list[str]]  # class name -> paths of its pictures
+
+
+def load_folder(root: str, side: int) -> Dataset:
+    """Reads ROOT/train/CLASS/* and ROOT/test/CLASS/*, or ROOT/CLASS/*; pictures are scaled to `side` x `side`.
+
+    Without a test part, a fifth of every class is it. Labels follow the alphabetical order of the classes' names.
+
+    Raises DataError, naming what to mend, if a file or folder cannot be used; nothing on the disk is changed.
+    """
+    try:
+        return _load(Path(root).expanduser(), side)
+    except RuntimeError as error:  # expanduser knows no such user
+        raise DataError(f"{root}: there is no such home folder; give the full path in dataset.root") from error
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend that; {LAYOUT}") from error
+
+
+def _load(root: Path, side: int) -> Dataset:
+    left_out: list[str] = []
+    parts = _parts(root, left_out)
+    names = tuple(parts["train"])
+    rows = [
+        (path, label, part == "test")
+        for part, classes in parts.items()
+        for label, name in enumerate(names)
+        for path in classes[name]
+    ]
+    paths = [path for path, _, _ in rows]
+    labels = np.array([label for _, label, _ in rows], np.int32)
+    sums, digests = check_pictures(paths, side)
+    in_test = np.array([test for _, _, test in rows])
+    if "test" not in parts:
+        in_test = _choose_test(labels, digests, names)
+    pictures = PictureFiles(np.array(paths, object), labels, sums, (side, side))
+    return Dataset(
+        name="folder",
+        train=pictures.take(np.flatnonzero(~in_test)),
+        test=pictures.take(np.flatnonzero(in_test)),
+        class_names=names,
+        notes=(*_left_out_note(left_out), *copy_notes(paths, labels, in_test, digests)),
+        fingerprint=_fingerprint(names, labels, in_test, digests),
+    )
+
+
+def _parts(root: Path, left_out: list[str]) -> dict[str, Classes]:
+    """The pictures of "train" and "test", or all as "train"; what is of no use is added to `left_out`."""
+    entries = {entry.name: entry for entry in _entries(root) if entry.is_dir()}
+    if not {"train", "test"} <= entries.keys():
+        return {"train": _classes(root, left_out)}
+    left_out += [entry.path for name, entry in entries.items() if name not in ("train", "test")]
+    parts = {part: _classes(root / part, left_out) for part in ("train", "test")}
+    for part, other in (("train", "test"), ("test", "train")):
+        if missing := sorted(parts[part].keys() - parts[other].keys()):
+            raise DataError(
+                f"{root / other}: lacks {len(missing):,} of the classes in {root / part}, such as '{missing[0]}'; both "
+                "need the same"
+            )
+    return parts
+
+
+def _classes(folder: Path, left_out: list[str]) -> Classes:
+    classes: Classes = {}
+    for entry in _entries(folder):
+        if not entry.is_dir():
+            left_out.append(entry.path)
+            continue
+        name = _class_name(entry)
+        if name in classes:
+            raise DataError(f"{entry.path}: is the same name, written in another way in Unicode, as that of a folder "
+                            "beside it; put their pictures into one")  # fmt: skip
+        classes[name] = _pictures(entry.path, left_out)
+    if len(classes) < 2:
+        found = f"one class folder, '{next(iter(classes))}'" if classes else "no class folder"
+        raise DataError(f"{folder}: has {found}; two or more are needed: {LAYOUT}")
+    return dict(sorted(classes.items()))
+
+
+def _class_name(entry: os.DirEntry[str]) -> str:
+    try:
+        entry.name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{entry.path!a}: its name is not UTF-8; rename the folder") from None
+    return unicodedata.normalize("NFC", entry.name)  # some systems store é as e and an accent
+
+
+def _pictures(folder: str, left_out: list[str]) -> list[str]:
+    pictures: list[str] = []
+    for entry in _entries(folder):
+        if entry.is_dir():
+            raise DataError(f"{entry.path}: is a folder inside a class; move its pictures out of it; {LAYOUT}")
+        (pictures if Path(entry.name).suffix.lower() in SUFFIXES else left_out).append(entry.path)
+    if not pictures:
+        raise DataError(f"{folder}: has no JPEG, PNG, WebP, BMP or GIF file; add pictures or remove the folder")
+    return pictures
+
+
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        kept = [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in CLUTTER]
+    return sorted(kept, key=lambda entry: entry.name)
+
+
+def _choose_test(labels: np.ndarray, digests: list[bytes], names: tuple[str, ...]) -> np.ndarray:
+    """bool [N]: a fifth of the contents of every class, those of smallest sha256.
+
+    So the test set is the same for every seed and however files are named, a new picture moves few others in or out,
+    and copies of a picture stay on one side.
+    """
+    chosen: set[tuple[int, bytes]] = set()
+    for label, name in enumerate(names):
+        contents = sorted({digests[row] for row in np.flatnonzero(labels == label)})
+        if len(contents) < 2:
+            raise DataError(f"class '{name}' has one picture only, and a fifth of each class is held out for the test; "
+                            "add pictures")  # fmt: skip
+        chosen.update((label, digest) for digest in contents[: max(1, round(len(contents) / 5))])
+    return np.array([row in chosen for row in zip(labels.tolist(), digests, strict=True)])
+
+
+def _left_out_note(left_out: list[str]) -> Iterator[str]:
+    if left_out:
+        yield (
+            f"note: files or folders left out: {len(left_out):,}, such as {left_out[0]}; only JPEG, PNG, WebP, BMP and "
+            "GIF files in class folders are used"
+        )
+
+
+def _fingerprint(names: tuple[str, ...], labels: np.ndarray, in_test: np.ndarray, digests: list[bytes]) -> str:
+    """Equal if a run on these pictures is the same run: same classes, contents, parts and order."""
+    content = hashlib.sha256(repr(names).encode())
+    for part in (labels.tobytes(), in_test.tobytes(), *digests):
+        content.update(part)
+    return content.hexdigest()

@@ -1,0 +1,93 @@
+"""Picture files of any size and kind -> pixels of the size asked for."""
+
+import os
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vit_train.data.images import Indices
+from vit_train.errors import DataError
+
+# What a file is tells its content, not its name. Pillow knows more formats; some of them start other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+
+# Pillow warns of large pictures and of broken EXIF blocks, which are read all the same. `catch_warnings` cannot be used
+# here: it changes the filters of all threads, and pictures are read in many.
+warnings.filterwarnings("ignore", module="PIL")
+
+
+def read_picture(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """uint8 [height, width, 3], RGB: the middle of the picture, scaled with antialiasing, nothing stretched.
+
+    It is turned as its EXIF block says; of an animation it is the first frame, of a transparent picture what is seen on
+    white, and 16 bits are scaled to 8.
+
+    Raises DataError, naming the file, if it is absent, unreadable, empty, damaged, too large, or not in FORMATS.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise DataError(f"{path}: is empty, it has 0 bytes; replace or remove it")
+            return _fitted(path, file, height, width)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be read ({reason}); mend that, replace or remove the file") from error
+
+
+def _fitted(path: Path, file: IO[bytes], height: int, width: int) -> npt.NDArray[np.uint8]:
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            side = 2 * max(height, width)
+            image.draft(None, (side, side))  # a JPEG need not be decoded much larger than it will be
+            image.load()
+            with suppress(Exception):  # a broken EXIF block does not spoil the pixels
+                ImageOps.exif_transpose(image, in_place=True)
+            return np.asarray(ImageOps.fit(_rgb(image), (width, height), Image.Resampling.BICUBIC))
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: is not a JPEG, PNG, WebP, BMP or GIF picture; replace or remove it") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: is too large ({error}); scale it down or remove it") from error
+    except Exception as error:  # what decoders raise for damaged bytes is of every class
+        raise DataError(f"{path}: is damaged or cut short ({error}); replace or remove it") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
+        wide = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFiles:
+    """An ImageSource on disk: only paths, labels and sums are in memory, a picture is read each time it is needed."""
+
+    paths: npt.NDArray[np.object_]  # str [N]
+    labels: npt.NDArray[np.int32]
+    sums: npt.NDArray[np.int64]  # [N, 2, 3]: of the values of each picture's channels, and of their squares
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Indices) -> "PictureFiles":
+        """The examples at `indices`, in that order."""
+        return PictureFiles(self.paths[indices], self.labels[indices], self.sums[indices], self.size)
+
+    def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
+        """The pictures at `indices`; raises DataError, naming the file, if one is no longer there or sound."""
+        return np.stack([read_picture(Path(path), *self.size) for path in self.paths[indices]])
+
+    def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """From the sums; nothing is read."""
+        mean, mean_of_squares = self.sums.sum(axis=0) / (len(self) * self.size[0] * self.size[1])
+        return mean, mean_of_squares - mean**2
