@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny, tmp_path):
     (run,) = tmp_path.glob("*/*")
     report = json.loads((run / "report.json").read_text())
     assert (report["status"], report["best_epoch"], report["training"]["epochs"]) == ("failed", None, 0)
-    assert report["error"].startswith("the loss is")
+    assert report["error"].startswith("the loss or a gradient is not finite")
     for page in ("report.md", "report.html"):
         assert "This run failed" in (run / page).read_text()
 
