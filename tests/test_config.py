@@ -22,7 +22,7 @@ train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_b
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices
-seed outputs resume
+seed outputs figures resume
 """.split()
 
 

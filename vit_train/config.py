@@ -187,6 +187,7 @@ class Config:
     compute: ComputeConfig
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
     outputs: str = key("folder that receives the run directory")
+    figures: bool = key("whether to draw figures at the end of the run, which takes some seconds")
     resume: str | None = key("a run directory to go on with; auto takes the newest unfinished run of the same config")
 
     def __post_init__(self) -> None:

@@ -48,6 +48,11 @@ def keys_of(cls: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Fie
             yield name, field, kind
 
 
+def values_of(config: Any) -> dict[str, Any]:
+    """The value of every leaf of a config by its dotted key."""
+    return {name: operator.attrgetter(name)(config) for name, _, _ in keys_of(type(config))}
+
+
 def convert(cls: type[T], values: Any, prefix: str = "") -> T:
     """Builds the config dataclass `cls` from a mapping of plain values.
 
