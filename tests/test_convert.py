@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vit_train.compose import load_config
 from vit_train.config import Config
-from vit_train.convert import convert, describe, key, show
+from vit_train.convert import convert, describe, key, keys_of, show, values_of
 from vit_train.errors import ConfigError
 
 
@@ -110,3 +111,11 @@ def test_values_as_typed():
 def test_any_value_at_the_top_is_refused_in_one_line():
     with pytest.raises(ConfigError):
         convert(Config, {"dataset": None})
+
+
+def test_values_are_found_under_their_keys():
+    config = load_config(["model.depth=3", "train.early_stopping.patience=2", "schedule.warmup=7"])
+    values = values_of(config)
+    assert list(values) == [name for name, _, _ in keys_of(Config)]
+    assert (values["model.depth"], values["train.early_stopping.patience"]) == (3, 2)
+    assert str(values["schedule.warmup"]) == "7 steps"

@@ -48,9 +48,13 @@ def keys_of(cls: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Fie
             yield name, field, kind
 
 
-def values_of(config: Any) -> dict[str, Any]:
+def values_of(config: Any, prefix: str = "") -> dict[str, Any]:
     """The value of every leaf of a config by its dotted key."""
-    return {name: operator.attrgetter(name)(config) for name, _, _ in keys_of(type(config))}
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        name, value = prefix + field.name, getattr(config, field.name)
+        values |= values_of(value, f"{name}.") if is_section(type(value)) else {name: value}
+    return values
 
 
 def convert(cls: type[T], values: Any, prefix: str = "") -> T:

@@ -60,4 +60,4 @@ def _newest_unfinished(config: Config) -> str | None:
 
 def _differences(a: Config, b: Config) -> list[str]:
     theirs = values_of(b)
-    return [key for key, value in values_of(a).items() if value != theirs[key]]
+    return [key for key, value in values_of(a).items() if key not in theirs or value != theirs[key]]

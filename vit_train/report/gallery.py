@@ -47,8 +47,10 @@ def draw(
 
 
 def attempt(path: Path, task: Callable[[Path], None]) -> str | None:
-    """Lets `task` write a file. If it fails, there is no file but a sentence, which the user sees, and a traceback in
-    train.log."""
+    """Lets `task` write a file; if it fails, returns a sentence, which the user sees, too, and leaves no file.
+
+    train.log gets the traceback.
+    """
     try:
         task(path)
     except Exception as error:
@@ -83,11 +85,12 @@ def _of_model(report: Report, run: RunDir, model: Any, test: ImageSource | None)
     few = np.arange(min(6, len(test)))
     names = [f"#{index} {report.class_names[test.labels[index]]}" for index in few]
     yield "attention", lambda: inside.draw_attention(network, prepared(model, test.read(few)), names)
-    if (size := inside.patch_size(network)) is not None:
-        yield (
-            "patches",
-            lambda: pictures.draw_patches(test.read(few[:1])[0], prepared(model, test.read(few[:1]))[0], size),
-        )
+    yield "patches", lambda: _patches(model, test.read(few[:1]))
+
+
+def _patches(model: Any, images: np.ndarray) -> Figure | None:
+    size = inside.patch_size(network_of(model))
+    return pictures.draw_patches(images[0], prepared(model, images)[0], size) if size else None
 
 
 def write_model(model: Any, path: Path) -> None:
