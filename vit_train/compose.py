@@ -28,8 +28,10 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Confi
         raise ConfigError(f"--config {file}: there is no such file; name the config.yaml of a run")
     for text in overrides:
         _check(text, parse(text))
-    # Hydra's + adds a key; since every key exists, it means the same as without.
-    overrides = [text.lstrip("+") for text in overrides]
+    # Hydra's ++ sets a key whether it is there or not; which keys there must be is for convert to say.
+    overrides = [
+        text.lstrip("+") if parse(text).key_or_group in groups() else f"++{text.lstrip('+')}" for text in overrides
+    ]
     try:
         with initialize_config_dir(str(source.parent), version_base="1.3"):
             values = OmegaConf.to_container(compose(source.stem, overrides), resolve=True)

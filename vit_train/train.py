@@ -25,11 +25,11 @@ def train(config: Config) -> writer.Report:
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train import fit
     from vit_train.data import pipeline, sources, split
-    from vit_train.models import preprocessing, vit
+    from vit_train.models import build, export, preprocessing
 
     dataset = split.take_fraction(sources.load_dataset(config.dataset), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
-    network = vit.build_vit(config.model, len(dataset.class_names))
+    network = build.build_model(config.model, len(dataset.class_names))
     preprocessing.set_statistics(network, *pipeline.channel_statistics(training.images))
     model = fit.compiled(network, training, config)
 
@@ -40,6 +40,7 @@ def train(config: Config) -> writer.Report:
         rows = fit.fit(model, training, validation, config, run)
         deployed = preprocessing.with_preprocessing(network, training.images.shape[1:3])
         deployed.save(run.model)
+        exports = export.export_weights(config.model, network, run)
         logits = deployed.predict(dataset.test.images, config.train.batch_size, verbose=0)
         best = history.best(rows, config.train.checkpoint.monitor)
         report = writer.Report(
@@ -52,6 +53,7 @@ def train(config: Config) -> writer.Report:
             test=score(logits, dataset.test.labels),
             per_class=score_classes(logits, dataset.test.labels, dataset.class_names),
             training=_summary(rows, config.train.checkpoint.monitor),
+            exports=exports,
             status="completed",
             run_dir=str(run.path),
         )

@@ -24,6 +24,7 @@ class Report:
     test: Scores
     per_class: list[ClassScores]
     training: dict[str, Any]
+    exports: dict[str, int]  # further files of weights and their bytes
     status: str
     run_dir: str
 
@@ -61,7 +62,7 @@ The test set was read once, with them.
 - Steps: {training["steps"]:,} in {duration(training["seconds"])} (h:mm:ss)
 - Speed: {training["images_per_second"]:.0f} training images/s
 - Status: {report.status}
-
+{"".join(f"- Exported: {name}, {size:,} bytes" + chr(10) for name, size in report.exports.items())}
 ## Classes
 
 {_table(["class", "accuracy", "top-5", "test images"], [_class_row(row) for row in report.per_class])}
