@@ -1,5 +1,8 @@
 """The matrix-multiplication-free model against keras-matmulless 0.1.2, whose values tests/parity wrote."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +105,72 @@ def test_the_layers_have_the_parameters_of_the_tutorial():
         "head_1": 263_424,
         "logits": 2_570,
     }
+
+
+def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
+    """From model.keras, and from the state that runs are resumed from."""
+    import keras
+
+    from vit_train import state
+    from vit_train.data.images import Examples
+    from vit_train.fit import compiled
+
+    random = np.random.default_rng(0)
+    images, labels = random.uniform(0, 255, (4, 8, 12, 12, 3)).astype(np.float32), random.integers(0, 10, (4, 8))
+    examples = Examples(np.zeros((8, 12, 12, 3), np.uint8), labels[0])
+    config = load_config([*SMALL, "train.batch_size=8"])
+
+    def fresh():
+        keras.utils.clear_session()  # as in a process of its own, where names count from 0
+        return compiled(build(*SMALL), examples, config)
+
+    model, resumed = fresh(), fresh()
+    for x, y in zip(images[:2], labels[:2], strict=True):
+        model.train_on_batch(x, y)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.saving.load_model(tmp_path / "model.keras")
+    arrays = state.all_arrays(model)
+    state.assign(arrays, ("model", resumed.variables), ("optimizer", resumed.optimizer.variables))
+    for mine, theirs in zip(reloaded.variables, model.variables, strict=True):
+        if "seed" in theirs.path:  # Keras does not keep the seeds of dropout in .keras files
+            mine.assign(theirs)
+        np.testing.assert_array_equal(mine, theirs)
+    for x, y in zip(images[2:], labels[2:], strict=True):
+        loss, *_ = model.train_on_batch(x, y)
+        assert [other.train_on_batch(x, y)[0] for other in (reloaded, resumed)] == [loss, loss]
+    for a, b, c in zip(model.variables, reloaded.variables, resumed.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+
+
+JAX = """
+import sys
+import jax
+import numpy as np
+sys.path.insert(0, "tests")
+from test_matmul_free import GOLDEN, SMALL, build, of_network
+network, golden = build(*SMALL, classes=5), np.load(GOLDEN)
+weights = of_network(network)
+for weight, name in zip(weights, sorted(n for n in golden.files if n.startswith("network/weight/")), strict=True):
+    weight.assign(golden[name])
+variables = [[v.value for v in vs] for vs in (network.trainable_variables, network.non_trainable_variables)]
+def value(trainable):
+    output, _ = network.stateless_call(trainable, variables[1], golden["network/input"], training=False)
+    return (output * golden["network/cotangent"]).sum(), output
+gradients, output = jax.jit(jax.grad(value, has_aux=True))(variables[0])
+np.testing.assert_allclose(output, golden["network/output"], atol=1e-5)
+place = {id(variable): index for index, variable in enumerate(network.trainable_variables)}
+for index, weight in enumerate(weights):
+    expected = golden[f"network/weight_gradient/{index:02}"]
+    np.testing.assert_allclose(gradients[place[id(weight)]], expected, atol=1e-4 * np.abs(expected).max() + 1e-7)
+"""
+
+
+def test_on_jax_it_is_the_library_too():
+    pytest.importorskip("jax")
+    root = Path(__file__).resolve().parents[1]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(root)}
+    result = subprocess.run(
+        [sys.executable, "-c", JAX], cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -21,6 +21,7 @@ def report():
         training={"epochs": 3, "steps": 6, "seconds": 61.2, "images_per_second": 99.6, "monitor": "val_accuracy"},
         status="completed",
         run_dir="outputs/x",
+        exports={"ternary.npz": 3123051},
     )
 
 
@@ -43,6 +44,7 @@ def test_report_md_says_the_same(report):
         "| test | 20 | 0.6123 | 75.00% | 100.00% |",
         "- Steps: 6 in 0:01:01 (h:mm:ss)",
         "- Speed: 100 training images/s",
+        "- Exported weights: ternary.npz, 3,123,051 bytes",
         "| apple | 50.0% | 100.0% | 12 |",
         "| pear | - | - | 0 |",
     ):

@@ -88,8 +88,10 @@ def convert(cls: type[T], values: Any, prefix: str = "") -> T:
 
 def _choose(sections: list[Any], values: Any, section: str) -> Any:
     """The variant of a section that the key `name` among its values asks for, and all their keys are of."""
-    if not isinstance(values, dict) or "name" not in values:
-        return sections[0]  # which convert finds not to be there
+    if not isinstance(values, dict):
+        return sections[0]  # any of them; convert refuses the value
+    if "name" not in values:
+        raise ConfigError(f"{section}.name: is missing; every key needs a value")
     named = {name_of(option): option for option in sections}
     name = values["name"]
     if name not in list(named):

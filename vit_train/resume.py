@@ -57,5 +57,5 @@ def _differences(a: Config, b: Config) -> list[str]:
 def _value(config: Config, key: str) -> object:
     value: object = config
     for part in key.split("."):
-        value = getattr(value, part)
+        value = getattr(value, part, None)  # a key of another model
     return value

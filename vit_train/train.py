@@ -40,7 +40,6 @@ def train(config: Config) -> writer.Report:
         rows = fit.fit(model, training, validation, config, run)
         deployed = preprocessing.with_preprocessing(network, training.images.shape[1:3])
         deployed.save(run.model)
-        exports = export.export_weights(config.model, network, run)
         logits = deployed.predict(dataset.test.images, config.train.batch_size, verbose=0)
         best = history.best(rows, config.train.checkpoint.monitor)
         report = writer.Report(
@@ -53,9 +52,9 @@ def train(config: Config) -> writer.Report:
             test=score(logits, dataset.test.labels),
             per_class=score_classes(logits, dataset.test.labels, dataset.class_names),
             training=_summary(rows, config.train.checkpoint.monitor),
-            exports=exports,
             status="completed",
             run_dir=str(run.path),
+            exports=export.export_weights(config.model, network, run),
         )
         writer.write(report, run)
     return report

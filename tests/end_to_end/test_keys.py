@@ -65,9 +65,9 @@ BASE = {
     "train.checkpoint.monitor": [LONG, "optimizer.learning_rate=0.05"],
 }
 # Seen elsewhere: data sets, backends and devices in test_backends.py, placement in test_pipeline.py (it does not change
-# a figure), run directories in test_train.py, checkpoints in test_kills.py. `model.name` has one value so far.
+# a figure), run directories in test_train.py, checkpoints in test_kills.py, models in test_recipes.py, test_export.py.
 ELSEWHERE = {"dataset.name", "model.name", "compute.backend", "compute.devices", "outputs", "resume"}
-ELSEWHERE |= {"augment.placement", "train.checkpoint.every"}
+ELSEWHERE |= {"augment.placement", "train.checkpoint.every", "model.export_ternary"}
 
 
 CLOCK = ("seconds", "images_per_second")

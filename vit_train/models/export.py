@@ -52,6 +52,7 @@ def read_ternary(network: keras.Model, path: Path) -> None:
                 weight.assign(file[name])
             else:
                 weight.assign(unpack(file[f"{name}/codes"], tuple(weight.shape)) * file[f"{name}/scale"])
+    network.get_layer("normalization").finalize_state()  # takes up the statistics among them
 
 
 def pack(codes: np.ndarray) -> np.ndarray:

@@ -77,18 +77,18 @@ class RMSNorm(keras.layers.Layer):
 class TernaryDense(keras.layers.Layer):
     """RMSNorm, then a dense layer of 8-bit activations and a ternary kernel: float [..., D] -> [..., units].
 
-    With `gain_per_token` false, the norm's gain is [D] also where the input has tokens. A `frozen` layer's kernel is
-    codes * scale already and keeps that scale, where the mean of |w| would be less; it is not for training.
+    With `gain_per_token` false, the norm's gain is [D] also where the input has tokens. The kernel of a layer that
+    `export.read_ternary` has made `frozen` is codes * scale already and keeps that scale.
 
-    DenseMML of keras-matmulless 0.1.2 computes the same until it is saved. That stores codes and scale in place of the
-    kernel, and loading makes the codes the kernel and the bias a constant: the biases get no gradient any more, the
-    kernels train without being quantised, by steps meant for values a hundred times smaller. What is saved here is the
-    kernel, so a loaded layer is the layer that was saved.
+    DenseMML of keras-matmulless 0.1.2 computes the same until it is saved. It stores codes and scale in place of the
+    kernel, and a loaded layer has the codes as its kernel, the scale as a constant and the bias as an array: in further
+    training the kernel is no longer quantised and the bias gets no gradient. What is stored here is the kernel, so a
+    loaded layer is the one that was saved.
     """
 
-    def __init__(self, units: int, gain_per_token: bool = True, frozen: bool = False, **kwargs: Any) -> None:
+    def __init__(self, units: int, gain_per_token: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.units, self.gain_per_token, self.frozen = units, gain_per_token, frozen
+        self.units, self.gain_per_token, self.frozen = units, gain_per_token, False
         # Rounding to 8 bits needs activations that are more precise than that.
         self.norm = RMSNorm(dtype="float32", name="norm")
 
@@ -105,9 +105,9 @@ class TernaryDense(keras.layers.Layer):
         return ops.cast(ternary_matmul(self.norm(x), w, scale) + self.bias, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "gain_per_token": self.gain_per_token,
-            "frozen": self.frozen,
-        }
+        return {**super().get_config(), "units": self.units, "gain_per_token": self.gain_per_token}
+
+    def save_own_variables(self, store: Any) -> None:
+        if self.frozen:
+            raise ValueError(f"{self.path}: was read back from ternary.npz and cannot be saved; model.keras has it")
+        super().save_own_variables(store)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vit_train.console import duration
@@ -24,9 +24,12 @@ class Report:
     test: Scores
     per_class: list[ClassScores]
     training: dict[str, Any]
-    exports: dict[str, int]  # further files of weights and their bytes
     status: str
     run_dir: str
+    exports: dict[str, int] = field(default_factory=dict)  # bytes of each file of exported weights
+
+
+_NEWLINE = "\n"  # which Python 3.11 does not allow inside the braces of an f-string
 
 
 def write(report: Report, run: RunDir) -> None:
@@ -62,7 +65,7 @@ The test set was read once, with them.
 - Steps: {training["steps"]:,} in {duration(training["seconds"])} (h:mm:ss)
 - Speed: {training["images_per_second"]:.0f} training images/s
 - Status: {report.status}
-{"".join(f"- Exported: {name}, {size:,} bytes" + chr(10) for name, size in report.exports.items())}
+{"".join(f"- Exported weights: {name}, {size:,} bytes{_NEWLINE}" for name, size in report.exports.items())}
 ## Classes
 
 {_table(["class", "accuracy", "top-5", "test images"], [_class_row(row) for row in report.per_class])}
