@@ -29,9 +29,6 @@ class Report:
     exports: dict[str, int] = field(default_factory=dict)  # bytes of each file of exported weights
 
 
-_NEWLINE = "\n"  # which Python 3.11 does not allow inside the braces of an f-string
-
-
 def write(report: Report, run: RunDir) -> None:
     """Writes report.md and report.json, the latter last: a run that has it is finished."""
     replace_file(run.report_md, markdown(report))
@@ -64,12 +61,16 @@ The test set was read once, with them.
 - Training images: {report.split["train"]:,}
 - Steps: {training["steps"]:,} in {duration(training["seconds"])} (h:mm:ss)
 - Speed: {training["images_per_second"]:.0f} training images/s
-- Status: {report.status}
-{"".join(f"- Exported weights: {name}, {size:,} bytes{_NEWLINE}" for name, size in report.exports.items())}
+- Status: {report.status}{_exports(report)}
+
 ## Classes
 
 {_table(["class", "accuracy", "top-5", "test images"], [_class_row(row) for row in report.per_class])}
 """
+
+
+def _exports(report: Report) -> str:
+    return "".join(f"\n- Exported weights: {name}, {size:,} bytes" for name, size in report.exports.items())
 
 
 def _class_row(row: ClassScores) -> list[str]:
