@@ -2,10 +2,10 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test chaos parity lint format types wheel
+.PHONY: help run install test chaos parity reproduce lint format types wheel
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 run: .venv/installed  ## train on a small embedded data set, about a minute
 	$(RUN)/vit-train experiment=quickstart
@@ -21,6 +21,9 @@ chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what 
 parity: .venv-parity/installed .venv-mml/installed  ## write the golden vectors again, with each original in an environment of its own
 	.venv-parity/bin/python tests/parity/adamw.py tests/golden/adamw.npz
 	.venv-mml/bin/python tests/parity/matmul_free.py tests/golden/matmul_free.npz
+
+reproduce: .venv/installed-dev  ## measure a row of docs/results.md: make reproduce ROW=keras_mml [ARGS="--seeds 1,2"]
+	$(RUN)/python benchmarks/reproduce.py $(ROW) $(ARGS)
 
 lint: .venv/installed-dev  ## check style and format
 	$(RUN)/ruff check
