@@ -5,12 +5,15 @@ again and so on until it is done, and then compared bit for bit with one of the 
 """
 
 import collections
+import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from killing import ARGUMENTS, complete, differences, finish, result_of, start
@@ -26,6 +29,7 @@ class Chaos:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.random, self.tally = folder, random.Random(seed), collections.Counter[str]()
+        self.lock = threading.Lock()
         self.expected, self.seconds = {}, {}
         for backend in BACKENDS:
             began = time.monotonic()
@@ -35,6 +39,16 @@ class Chaos:
     def arguments(self, backend: str) -> tuple[str, ...]:
         return (*ARGUMENTS, "figures=true", f"compute.backend={backend}")
 
+    def count(self, *names: str) -> None:
+        with self.lock:
+            self.tally.update(names)
+
+    def run_until(self, kills: int) -> None:
+        """Kills runs, one after another, until there were so many kills by all threads together."""
+        while self.tally["kills"] < kills:
+            self.run(self.random.choice(BACKENDS))
+            print(", ".join(f"{count} {name}" for name, count in self.tally.items()), flush=True)
+
     def run(self, backend: str) -> None:
         """Kills one run until it gets through, and compares it."""
         cwd = Path(tempfile.mkdtemp(dir=self.folder))
@@ -42,13 +56,13 @@ class Chaos:
         while not (done := next((run for run in map(RunDir, cwd.glob("outputs/*/*")) if run.finished), None)):
             # Without config.yaml the process died before it began to train; a user would start again, too.
             config = next(cwd.glob("outputs/*/*/config.yaml"), None)
-            self.tally["resumes"] += config is not None
+            self.count(*["resumes"] * (config is not None))
             process = start(*([f"resume={config.parent}"] if config else self.arguments(backend)), cwd=cwd)
             self.kill(process, self.random.uniform(0, longest))
             longest *= 1.1  # so that a run gets through also where the machine has become slower
-        self.tally["runs"] += 1
+        self.count("runs")
         if wrong := differences(result_of(done.path), self.expected[backend]):
-            self.tally["mismatches"] += 1
+            self.count("mismatches")
             print(f"{backend}: {done.path} differs in {wrong}", flush=True)
 
     def kill(self, process: subprocess.Popen[str], after: float) -> None:
@@ -63,17 +77,15 @@ class Chaos:
             return
         if code not in (-number, 128 + number):
             raise RuntimeError(f"exit code {code} after {number.name}: {stderr}")
-        self.tally["kills"] += 1
-        self.tally[number.name] += 1
+        self.count("kills", number.name)
 
 
 def main() -> int:
     wanted, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         chaos = Chaos(Path(folder), seed)
-        while chaos.tally["kills"] < wanted:
-            chaos.run(chaos.random.choice(BACKENDS))
-            print(", ".join(f"{count} {name}" for name, count in chaos.tally.items()), flush=True)
+        for thread in [pool.submit(chaos.run_until, wanted) for _ in range(os.cpu_count() or 1)]:
+            thread.result()
     print(f"{chaos.tally['kills']} kills, {chaos.tally['resumes']} resumes, {chaos.tally['mismatches']} mismatches")
     return 1 if chaos.tally["mismatches"] else 0
 
