@@ -22,6 +22,7 @@ train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_b
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices
+logging.tensorboard logging.mlflow
 seed outputs figures resume
 """.split()
 
@@ -43,7 +44,7 @@ def leaves(values, prefix=""):
             yield prefix + name
 
 
-@pytest.mark.parametrize("group", ["dataset", "augment", "model", "optimizer", "schedule", "train", "compute"])
+@pytest.mark.parametrize("group", "dataset augment model optimizer schedule train compute logging".split())
 def test_each_option_of_a_group_has_exactly_the_keys_of_its_dataclass(group):
     wanted = [name for name in KEYS if name.startswith(f"{group}.")]
     for file in (config_folder() / group).glob("*.yaml"):

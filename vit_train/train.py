@@ -10,7 +10,7 @@ from vit_train.config import Config
 from vit_train.data.images import Dataset
 from vit_train.environment import describe_environment, require_same_data
 from vit_train.files import replace_file
-from vit_train.report import writer
+from vit_train.report import loggers, writer
 from vit_train.run_dir import RunDir
 
 
@@ -19,6 +19,7 @@ def train(config: Config) -> writer.Report:
 
     Nothing is created before config and data are known to fit each other. Raises the errors of `vit_train.errors`.
     """
+    loggers.require_installed(config.logging)
     backend.configure(config.compute, config.seed)
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train import fit
@@ -34,7 +35,8 @@ def train(config: Config) -> writer.Report:
         model = fit.compiled(network, training, config)
 
     run = _run_dir(config)
-    with run.locked(), console.logged_to(run.log):
+    require_same_data(run, dataset.fingerprint)
+    with run.locked(), console.logged_to(run.log), loggers.opened(config, run) as logs:
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, dataset, sizes, network.count_params())
         with (
@@ -42,7 +44,7 @@ def train(config: Config) -> writer.Report:
             backend.memory_errors_explained(config),
             pipeline.data_errors(run.path),
         ):
-            rows = fit.fit(model, training, validation, config, run)
+            rows = fit.fit(model, training, validation, config, run, logs.epochs)
             deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
             deployed.save(run.model)
             batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
@@ -61,7 +63,6 @@ def _run_dir(config: Config) -> RunDir:
 
 def _begin(config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int], parameters: int) -> None:
     """Writes what is known before training, and says it."""
-    require_same_data(run, dataset.fingerprint)
     environment = {**describe_environment(backend.device_name()), "data_sha256": dataset.fingerprint}
     writer.remove(run)  # the report of a run that goes on
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
