@@ -52,7 +52,7 @@ class Loggers:
             with self._noted(name):
                 for row in rows:
                     if (step := int(row["step"])) not in self.steps[name]:
-                        log.figures(step, row)
+                        log.figures(step, {name: value for name, value in row.items() if name != "step"})
                         self.steps[name].add(step)
 
     def close(self, status: str) -> None:

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 # MLflow reads these when it is imported. It still has its store of files but wants to be asked for it, since a database
 # does more; that takes more packages and seconds to set up. And it would tell its makers that it is used.
@@ -24,7 +23,7 @@ class MLflow:
 
     def __init__(self, config: Config, run: RunDir) -> None:
         self.run = run
-        store = (Path(config.outputs) / "mlruns").resolve().as_uri()
+        store = (run.path.resolve().parents[1] / "mlruns").as_uri()
         self.client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or store)
         self.id = self._known() or self._created(config)
 
