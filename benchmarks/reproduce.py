@@ -28,12 +28,12 @@ def main() -> int:
     rows = yaml.safe_load(ROWS.read_text())
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("row", choices=rows)
-    parser.add_argument("--seeds", default="42", help="such as 0,1,2")
+    parser.add_argument("--seeds", help="such as 0,1,2 (default: those of the row)")
     parser.add_argument("--outputs", type=Path, default=Path("outputs/reproduce"))
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     options, overrides = parser.parse_known_args()
     results = options.docs / "results.json"
-    for seed in map(int, options.seeds.split(",")):
+    for seed in map(int, str(options.seeds or rows[options.row]["seeds"]).split(",")):
         measured = json.loads(results.read_text()) if results.exists() else []
         if any((each["row"], each["seed"]) == (options.row, seed) for each in measured):
             print(f"{options.row}, seed {seed}: is in {results}; take it out there to measure it again")
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _finished(folder: Path) -> Iterator[RunDir]:
-    return (RunDir(report.parent) for report in folder.glob("*/*/report.json"))
+    return (run for run in map(RunDir, folder.glob("*/*/")) if run.finished)
 
 
 def _train(arguments: str, seed: int, folder: Path, overrides: list[str]) -> int:

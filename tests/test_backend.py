@@ -67,7 +67,7 @@ def test_other_errors_are_left_alone():
 
 def test_what_is_held_back_is_shown_if_there_is_an_error(capfd):
     def start(error=None):
-        with backend._stderr_held_back():
+        with backend.stderr_held_back():
             os.write(2, b"chatter" if error is None else b"the reason")
             if error:
                 raise error

@@ -12,11 +12,13 @@ from vit_train import cli
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "reproduce.py"
 ROWS = """
 tiny:
-  arguments: experiment=quickstart debug=fast model.depth=1 model.image_size=8 dataset.fraction=0.3
+  arguments: experiment=quickstart debug=fast model.depth=1 model.image_size=8 dataset.fraction=0.3 figures=false
+  seeds: 42
   published: {accuracy: 0.5, top5_accuracy: 0.75}
   note: a row for the test
 other:
   arguments: ""
+  seeds: 42
   note: another one
 """
 PAGE = "# Results\n\n<!-- written by make reproduce -->\nold\n<!-- until here -->\n\nBelow.\n"

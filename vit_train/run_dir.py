@@ -109,6 +109,11 @@ class RunDir:
         return self.path / "model.keras"
 
     @property
+    def ternary(self) -> Path:
+        """The best weights with ternary kernels packed, where the config asks for them."""
+        return self.path / "ternary.npz"
+
+    @property
     def report_json(self) -> Path:
         """The report for scripts."""
         return self.path / "report.json"

@@ -24,13 +24,13 @@ def train(config: Config) -> writer.Report:
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train import fit
     from vit_train.data import pipeline, sources, split
-    from vit_train.models import preprocessing, vit
+    from vit_train.models import build, export, preprocessing
     from vit_train.report import story
 
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
     with backend.memory_errors_explained(config):
-        network = vit.build_vit(config.model, len(dataset.class_names))
+        network = build.build_model(config.model, len(dataset.class_names))
         preprocessing.set_statistics(network, *training.statistics())
         model = fit.compiled(network, training, config)
 
@@ -52,6 +52,7 @@ def train(config: Config) -> writer.Report:
         predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
         report = writer.of_training(config, run, sizes, network.count_params(), rows)
         report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps))
+        report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
         return story.conclude(report, run, config, deployed, dataset.test, training)
 
 

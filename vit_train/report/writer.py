@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vit_train import history
@@ -40,6 +40,7 @@ class Report:
     per_class: list[ClassScores]
     training: dict[str, Any]
     run_dir: str
+    exports: dict[str, int] = field(default_factory=dict)  # bytes of each file of exported weights
 
     @property
     def class_names(self) -> tuple[str, ...]:
