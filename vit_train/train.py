@@ -35,25 +35,25 @@ def train(config: Config) -> writer.Report:
         model = fit.compiled(network, training, config)
 
     run = _run_dir(config)
-    require_same_data(run, dataset.fingerprint)
-    with run.locked(), console.logged_to(run.log), loggers.opened(config, run) as logs:
+    with run.locked(), console.logged_to(run.log):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, dataset, sizes, network.count_params())
-        with (
-            story.told_if_it_ends(config, run, sizes, network.count_params()),
-            backend.memory_errors_explained(config),
-            pipeline.data_errors(run.path),
-        ):
-            rows = fit.fit(model, training, validation, config, run, logs.epochs)
-            deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
-            deployed.save(run.model)
-            batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
-            found = evaluate.predict(deployed, batches.as_numpy_iterator())
-        predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
-        report = writer.of_training(config, run, sizes, network.count_params(), rows)
-        report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps))
-        report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
-        return story.conclude(report, run, config, deployed, dataset.test, training)
+        with loggers.opened(config, run) as logs:
+            with (
+                story.told_if_it_ends(config, run, sizes, network.count_params()),
+                backend.memory_errors_explained(config),
+                pipeline.data_errors(run.path),
+            ):
+                rows = fit.fit(model, training, validation, config, run, logs.epochs)
+                deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
+                deployed.save(run.model)
+                batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
+                found = evaluate.predict(deployed, batches.as_numpy_iterator())
+            predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
+            report = writer.of_training(config, run, sizes, network.count_params(), rows)
+            report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps))
+            report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
+            return story.conclude(report, run, config, deployed, dataset.test, training)
 
 
 def _run_dir(config: Config) -> RunDir:
@@ -64,6 +64,7 @@ def _run_dir(config: Config) -> RunDir:
 
 def _begin(config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int], parameters: int) -> None:
     """Writes what is known before training, and says it."""
+    require_same_data(run, dataset.fingerprint)
     environment = {**describe_environment(backend.device_name()), "data_sha256": dataset.fingerprint}
     writer.remove(run)  # the report of a run that goes on
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
