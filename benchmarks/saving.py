@@ -27,7 +27,7 @@ def main() -> None:
     model = fit.compiled(vit.build_vit(config.model, 100), examples, config)
     with tempfile.TemporaryDirectory(dir=config.outputs) as folder:
         run = RunDir.create(folder, config.dataset.name, config.model.name)
-        trainer = Trainer(model, examples, examples, config, run)
+        trainer = Trainer(model, examples, examples, config, run, lambda rows: None)
         trainer.epoch_began, trainer.best = time.monotonic(), state.model_arrays(model)
         seconds = []
         for trainer.progress.step in range(TIMES):

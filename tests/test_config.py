@@ -24,6 +24,7 @@ train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_b
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices
+logging.tensorboard logging.mlflow
 seed outputs figures resume
 """.split()
 
@@ -45,7 +46,7 @@ def leaves(values, prefix=""):
             yield prefix + name
 
 
-@pytest.mark.parametrize("group", ["dataset", "augment", "model", "optimizer", "schedule", "train", "compute"])
+@pytest.mark.parametrize("group", "dataset augment model optimizer schedule train compute logging".split())
 def test_each_option_of_a_group_has_exactly_the_keys_of_its_dataclass(group):
     sections = variants(typing.get_type_hints(Config)[group])
     for file in (config_folder() / group).glob("*.yaml"):

@@ -136,6 +136,14 @@ class ComputeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoggingConfig:
+    """Where figures go while the run trains, besides its directory."""
+
+    tensorboard: bool = key("whether to write TensorBoard's event files, into the run directory")
+    mlflow: bool = key("whether to log to MLflow, into OUTPUTS/mlruns or where MLFLOW_TRACKING_URI says")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """All that a run can be told; a run is a pure function of it."""
 
@@ -146,6 +154,7 @@ class Config:
     schedule: ScheduleConfig
     train: TrainConfig
     compute: ComputeConfig
+    logging: LoggingConfig
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
     outputs: str = key("folder that receives the run directory")
     figures: bool = key("whether to draw figures at the end of the run, which takes some seconds")

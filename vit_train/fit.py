@@ -1,5 +1,7 @@
 """Compile and train: batches -> weights of the best epoch."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -47,12 +49,20 @@ def _with_warp(network: keras.Model, config: Config, source: tuple[int, int]) ->
     return keras.Model({"images": images, "transforms": transforms}, network(warped), name="on_device")
 
 
-def fit(model: keras.Model, training: ImageSource, validation: ImageSource, config: Config, run: RunDir) -> list[Row]:
+def fit(
+    model: keras.Model,
+    training: ImageSource,
+    validation: ImageSource,
+    config: Config,
+    run: RunDir,
+    log: Callable[[list[Row]], None],
+) -> list[Row]:
     """Trains a compiled model, from the newest checkpoint in `run` if there is one, and gives it its best weights.
 
-    Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.
+    `log` is called after each epoch with the rows of history.csv so far, which are returned. Raises NonFiniteLoss,
+    CheckpointError, or Interrupted once the state is saved.
     """
-    trainer = Trainer(model, training, validation, config, run)
+    trainer = Trainer(model, training, validation, config, run, log)
     trainer.restore()
     trainer.train()
     state.assign(trainer.best, ("model", model.variables))

@@ -16,6 +16,8 @@ FREE = (
     "train.skip_bad_steps",
     "train.checkpoint.every",
     "dataset.root",
+    "logging.tensorboard",
+    "logging.mlflow",
     "outputs",
     "figures",
     "resume",

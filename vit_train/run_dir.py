@@ -94,6 +94,16 @@ class RunDir:
         return self.path / "checkpoints"
 
     @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, if they are wanted."""
+        return self.path / "tensorboard"
+
+    @property
+    def mlflow_run(self) -> Path:
+        """The id of this run in MLflow, if it is logged there."""
+        return self.path / "mlflow-run"
+
+    @property
     def model(self) -> Path:
         """The best weights with their preprocessing: uint8 images in, logits out."""
         return self.path / "model.keras"

@@ -10,7 +10,7 @@ from vit_train.config import Config
 from vit_train.data.images import Dataset
 from vit_train.environment import describe_environment, require_same_data
 from vit_train.files import replace_file
-from vit_train.report import writer
+from vit_train.report import loggers, writer
 from vit_train.run_dir import RunDir
 
 
@@ -19,6 +19,7 @@ def train(config: Config) -> writer.Report:
 
     Nothing is created before config and data are known to fit each other. Raises the errors of `vit_train.errors`.
     """
+    loggers.require_installed(config.logging)
     backend.configure(config.compute, config.seed)
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train import fit
@@ -37,21 +38,22 @@ def train(config: Config) -> writer.Report:
     with run.locked(), console.logged_to(run.log):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, dataset, sizes, network.count_params())
-        with (
-            story.told_if_it_ends(config, run, sizes, network.count_params()),
-            backend.memory_errors_explained(config),
-            pipeline.data_errors(run.path),
-        ):
-            rows = fit.fit(model, training, validation, config, run)
-            deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
-            deployed.save(run.model)
-            batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
-            found = evaluate.predict(deployed, batches.as_numpy_iterator())
-        predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
-        report = writer.of_training(config, run, sizes, network.count_params(), rows)
-        report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps))
-        report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
-        return story.conclude(report, run, config, deployed, dataset.test, training)
+        with loggers.opened(config, run) as logs:
+            with (
+                story.told_if_it_ends(config, run, sizes, network.count_params()),
+                backend.memory_errors_explained(config),
+                pipeline.data_errors(run.path),
+            ):
+                rows = fit.fit(model, training, validation, config, run, logs.epochs)
+                deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
+                deployed.save(run.model)
+                batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
+                found = evaluate.predict(deployed, batches.as_numpy_iterator())
+            predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
+            report = writer.of_training(config, run, sizes, network.count_params(), rows)
+            report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps))
+            report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
+            return story.conclude(report, run, config, deployed, dataset.test, training)
 
 
 def _run_dir(config: Config) -> RunDir:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,11 +37,18 @@ class Trainer:
     """A model in training, with its data and its progress."""
 
     def __init__(
-        self, model: keras.Model, training: ImageSource, validation: ImageSource, config: Config, run: RunDir
+        self,
+        model: keras.Model,
+        training: ImageSource,
+        validation: ImageSource,
+        config: Config,
+        run: RunDir,
+        log: Callable[[list[Row]], None],
     ) -> None:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
         self.steps = steps_per_epoch(len(training), config)
         self.validation = evaluation_batches(validation, config)
+        self.log = log
         self.progress = Progress()
         self.best: Arrays = {}
         self.metrics: Arrays = {}  # of an epoch that was left in its midst
@@ -124,6 +132,7 @@ class Trainer:
         if history.best(progress.rows, self.settings.checkpoint.monitor) is row:
             self.best = state.model_arrays(self.model)
         history.write(progress.rows, self.run.history)
+        self.log(progress.rows)
         self.display.end_epoch(row)
         if self.due():
             self.save()

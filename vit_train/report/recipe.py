@@ -9,7 +9,8 @@ from vit_train.config import Config
 from vit_train.convert import show, values_of
 from vit_train.groups import groups
 
-ASIDE = ("dataset.root", "outputs", "figures", "resume")  # these change no result
+# These change no result.
+ASIDE = ("dataset.root", "logging.tensorboard", "logging.mlflow", "outputs", "figures", "resume")
 
 
 @dataclass(frozen=True)

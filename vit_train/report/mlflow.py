@@ -1,0 +1,66 @@
+"""An MLflow store of files, or the one that MLFLOW_TRACKING_URI names."""
+
+import os
+import time
+from collections.abc import Mapping
+
+# MLflow reads these when it is imported. It still has its store of files but wants to be asked for it, since a database
+# does more; that takes more packages and seconds to set up. And it would tell its makers that it is used.
+os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+
+from vit_train.config import Config
+from vit_train.convert import show, values_of
+from vit_train.run_dir import RunDir
+
+_EXPERIMENT = "vit-train"
+
+
+class MLflow:
+    """A Log in the experiment vit-train of OUTPUTS/mlruns; a run that goes on does so in the same MLflow run."""
+
+    def __init__(self, config: Config, run: RunDir) -> None:
+        self.run = run
+        store = (run.path.resolve().parents[1] / "mlruns").as_uri()
+        self.client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or store)
+        self.id = self._known() or self._created(config)
+
+    def _known(self) -> str | None:
+        """The MLflow run that the run directory names, running again."""
+        if not self.run.mlflow_run.exists():
+            return None
+        known = self.run.mlflow_run.read_text().strip()
+        self.client.update_run(known, status="RUNNING")
+        return known
+
+    def _created(self, config: Config) -> str:
+        """A new MLflow run with the config as its parameters."""
+        experiment = self.client.get_experiment_by_name(_EXPERIMENT)
+        number = experiment.experiment_id if experiment else self.client.create_experiment(_EXPERIMENT)
+        path = self.run.path.resolve()
+        created = str(self.client.create_run(number, run_name=f"{path.parent.name}/{path.name}").info.run_id)
+        self.client.log_batch(created, params=[Param(key, show(value)) for key, value in values_of(config).items()])
+        self.run.mlflow_run.write_text(created + "\n")
+        return created
+
+    def steps(self, name: str) -> set[int]:
+        """See Log."""
+        return {metric.step for metric in self.client.get_metric_history(self.id, name)}
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        """See Log."""
+        now = round(time.time() * 1000)
+        self.client.log_batch(self.id, [Metric(name, value, now, step) for name, value in values.items()])
+
+    def pictures(self, step: int) -> None:
+        """See Log; the page comes with them."""
+        for path in (self.run.report_html, self.run.report_json):
+            self.client.log_artifact(self.id, str(path))
+        if self.run.figures.exists():
+            self.client.log_artifacts(self.id, str(self.run.figures), "figures")
+
+    def close(self, status: str) -> None:
+        """See Log."""
+        self.client.set_terminated(self.id, status)
