@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from vit_train.config import Config
+from vit_train.config import Config, SweepConfig
 from vit_train.convert import describe, keys_of, show
 from vit_train.groups import config_folder, groups
 
@@ -12,7 +12,9 @@ _HEAD = """\
 vit-train trains Vision Transformers on small images and leaves a run directory with a report.
 
   vit-train [GROUP=OPTION ...] [KEY=VALUE ...]     train; without arguments the keras.io reference on CIFAR-100
-  vit-train -m KEY=A,B ...                         one run for each combination, each in a process of its own
+  vit-train -m KEY=A,B ... [sweep.jobs=N]          one run for each combination, each in a process of its own
+  vit-train -m sweep=NAME ...                      a ready sweep
+  vit-train -m sweep.resume=DIR                    go on with a sweep; auto instead of DIR takes the newest such one
   vit-train --cfg job [...]                        print the resolved config and stop
   vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
   vit-train --version | --help
@@ -37,10 +39,11 @@ def help_text() -> str:
     lines += [f"  {group:<12}{', '.join(options)}" for group, options in groups().items()]
     defaults = _defaults()
     section = None
-    for name, field, kind in keys_of(Config):
+    for name, field, kind in (*keys_of(Config), *keys_of(SweepConfig, "sweep.")):
         if name.split(".")[0] != section and "." in name:
             section = name.split(".")[0]
-            lines += ["", f"Keys of {section} (default; type; meaning)"]
+            only = ", only with -m" if section == "sweep" else ""
+            lines += ["", f"Keys of {section}{only} (default; type; meaning)"]
         elif "." not in name and section != "":
             section = ""
             lines += ["", "Other keys"]
@@ -60,6 +63,7 @@ def _defaults() -> dict[str, str]:
             ((group, option),) = entry.items()
             if option is not None:
                 values[group] = _read(f"{group}/{option}")
+    values["sweep"] = _read("sweep")
     return dict(_flatten(values))
 
 
