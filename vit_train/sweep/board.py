@@ -12,6 +12,7 @@ from vit_train.sweep.plan import Sweep
 from vit_train.sweep.ranking import job_table, ranked, spread_table, spreads, unfinished, why
 
 _FIGURES = ("validation_accuracy", "test_accuracy", "parameters", "seconds", "best_epoch")
+_SHOWN = 20  # in the terminal
 
 
 def write(sweep: Sweep) -> None:
@@ -41,9 +42,12 @@ def _csv(sweep: Sweep) -> str:
 def show(sweep: Sweep) -> None:
     """Prints the leaderboard and the spread over seeds to stdout, and a line for each failure to stderr."""
     if jobs := ranked(sweep):
-        header, rows = job_table(sweep.keys, jobs)
+        header, rows = job_table(sweep.keys, jobs[:_SHOWN])
         print_table(header, rows, text_columns=1 + len(sweep.keys), ruled=False)
-    if found := spreads(sweep):
+        if len(jobs) > _SHOWN:
+            print(f"and {len(jobs) - _SHOWN} more in sweep.csv and sweep.html")
+    if found := spreads(sweep)[:_SHOWN]:
+        print()
         header, rows = spread_table(found)
         print_table(header, rows, text_columns=len(found[0].varied), ruled=False)
     for job in unfinished(sweep):

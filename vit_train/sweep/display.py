@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich import box
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +17,7 @@ from vit_train.sweep.results import Progress
 
 _SECONDS_BETWEEN_UPDATES = 1.0
 _COLOURS = {"running": "cyan", "completed": "green", "failed": "red", "interrupted": "yellow", "waiting": "dim"}
-_FRAME = 5  # lines of the table that are no jobs, and one for the cursor
+_FRAME = 4  # lines that are no jobs: header, rule, counts, cursor
 
 
 @contextmanager
@@ -67,17 +68,17 @@ class LiveTable:
             self.drawn = time.monotonic()
             live.update(self.draw(), refresh=True)
 
-    def draw(self) -> Table:
+    def draw(self) -> Group:
         """The table as it is now."""
         jobs, room = self.sweep.jobs, max(1, stderr.height - _FRAME)
-        counts = [f"{sum(job.state == state for job in jobs)} {state}" for state in _COLOURS]
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=", ".join(counts), caption_justify="left")
+        counts = {state: sum(job.state == state for job in jobs) for state in _COLOURS}
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for name in ("run", "", "state", "epoch", "best val", "left"):
             table.add_column(name, justify="left" if name in ("", "state") else "right", no_wrap=True)
         shown = jobs if len(jobs) <= room else sorted(jobs, key=lambda job: list(_COLOURS).index(job.state))[:room]
         for job in shown:
             table.add_row(*self._row(job))
-        return table
+        return Group(table, Text(", ".join(f"{count} {state}" for state, count in counts.items() if count)))
 
     def _row(self, job: Job) -> list[str | Text]:
         progress = self._progress(job)

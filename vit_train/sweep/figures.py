@@ -17,6 +17,7 @@ from vit_train.sweep.ranking import labels
 _STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "sweep"}
 _COLOURS = matplotlib.colormaps["viridis"]
 _MOST_TICKS = 12
+_APART = 0.06  # how far lines through the same value are drawn from each other, as a share of the axis
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Scale:
 
     values: list[str]  # each once, in their order
     places: list[float]  # of them
+    numbers: bool = False
     logarithmic: bool = False
 
     @classmethod
@@ -40,8 +42,8 @@ class Scale:
         names = sorted(numbers, key=lambda name: numbers[name])
         places = [numbers[name] for name in names]
         if places[0] > 0 and places[-1] >= 10 * places[0]:
-            return cls(names, [math.log10(place) for place in places], logarithmic=True)
-        return cls(names, places)
+            return cls(names, [math.log10(place) for place in places], numbers=True, logarithmic=True)
+        return cls(names, places, numbers=True)
 
     def place(self, value: str) -> float:
         """Where a value stands."""
@@ -70,7 +72,8 @@ def parallel_coordinates(keys: Sequence[str], jobs: Sequence[Job]) -> Figure:
     scales = [Scale.of([job.varied[key] for job in jobs]) for key in keys]
     for job, accuracy in sorted(zip(jobs, accuracies, strict=True), key=lambda pair: pair[1]):
         share = (accuracy - low) / (high - low)
-        heights = [scale.share(job.varied[key]) for key, scale in zip(keys, scales, strict=True)]
+        apart = (share - 0.5) * _APART
+        heights = [scale.share(job.varied[key]) + apart for key, scale in zip(keys, scales, strict=True)]
         axes.plot([*heights, share], color=_COLOURS(0.95 * share), alpha=0.8, linewidth=1.6)
     for index, scale in enumerate(scales):
         _upright(axes, index, [(scale.share(value), value) for value in scale.values])
@@ -92,7 +95,7 @@ def _upright(axes: Any, x: int, ticks: Sequence[tuple[float, str]]) -> None:
 
 
 def against(key: str, jobs: Sequence[Job]) -> Figure:
-    """A point for each job, and a line through the mean of each value."""
+    """A point for each job, and the mean of each value: of numbers a line, of other values a dash."""
     scale = Scale.of([job.varied[key] for job in jobs])
     found = {value: [100 * job.result["validation_accuracy"] for job in jobs if job.varied[key] == value]
              for value in scale.values}  # fmt: skip
@@ -101,7 +104,7 @@ def against(key: str, jobs: Sequence[Job]) -> Figure:
     for value, accuracies in found.items():
         axes.plot([scale.place(value)] * len(accuracies), accuracies, "o", color="#0072B2", alpha=0.6)
     means = [statistics.fmean(accuracies) for accuracies in found.values()]
-    axes.plot(scale.places, means, "-", color="#767676", zorder=0)
+    axes.plot(scale.places, means, "-" if scale.numbers else "_", markersize=24, color="#767676", zorder=0)
     every = math.ceil(len(scale.values) / _MOST_TICKS)
     axes.set_xticks(scale.places[::every], scale.values[::every])
     axes.set(xlabel=key + (", logarithmic" if scale.logarithmic else ""), ylabel="validation accuracy (%)")

@@ -100,7 +100,7 @@ def plan(overrides: Sequence[str], config: str | None) -> Sweep:
 
 def _file_name(varied: dict[str, str]) -> str:
     text = "".join(f"-{key.split('.')[-1]}-{value}" for key, value in varied.items())
-    return re.sub(r"[^\w.+-]+", "_", text)[:_LONGEST_NAME].rstrip("._")
+    return re.sub(r"[^\w.+-]+", "_", text)[:_LONGEST_NAME].rstrip("-._")
 
 
 def load(path: Path) -> Sweep:

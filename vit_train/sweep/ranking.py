@@ -62,7 +62,7 @@ def labels(keys: Sequence[str]) -> list[str]:
 
 def job_table(keys: Sequence[str], jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the leaderboard as text."""
-    header = ["run", *labels(keys), "val", "test", "parameters", "time"]
+    header = ["run", *labels(keys), "val", "test", "params", "time"]
     return header, [[str(job.number), *job.varied.values(), *_figures(job)] for job in jobs]
 
 
