@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,6 +86,14 @@ def test_each_failure_is_one_job_s_own(tmp_path, alone):
         assert f"run {job['number']} (learning_rate={job['varied']['optimizer.learning_rate']}): {reason}" in stderr
     report = json.loads((tmp_path / jobs[0]["result"]["run"] / "report.json").read_text())
     assert without_clock(report) == alone("optimizer.learning_rate=1e-3")
+
+
+def test_the_sweep_itself_loads_no_machine_learning_library(tmp_path):
+    process = start(*TINY, "seed=1,2", cwd=tmp_path, FAULTS="seed=1:leave seed=2:leave", PYTHONPROFILEIMPORTTIME="1")
+    code, _, stderr = finish(process)
+    assert code == 1
+    assert "vit_train.sweep.page" in stderr
+    assert not re.search(r"\| +(keras|tensorflow|jax|torch)$", stderr, re.MULTILINE)
 
 
 def test_a_sweep_that_is_killed_stops_its_jobs_and_goes_on_to_the_same_end(tmp_path, alone):

@@ -37,6 +37,11 @@ def test_without_one_sound_config_nothing_is_made(planned, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_key_cannot_vary_twice(planned):
+    with pytest.raises(ConfigError, match="seed: is varied twice; give all its values in one list"):
+        planned("seed=1,2", "+seed=3,4")
+
+
 def test_a_sweep_is_read_back_as_it_was_written(planned):
     sweep = planned("seed=1,2", "model.patch_size=3,4")
     sweep.jobs[1].state, sweep.jobs[1].result = "completed", {"validation_accuracy": 0.5}

@@ -41,7 +41,7 @@ def _found(options: SweepConfig, overrides: list[str], config: str | None) -> Sw
         return None
     if options.resume != "auto":
         sweep = plan.load(Path(options.resume))
-        if overrides and (overrides, config) != (sweep.overrides, sweep.config):
+        if (overrides or config) and (overrides, config) != (sweep.overrides, sweep.config):
             raise ConfigError(
                 f"sweep.resume={options.resume}: is a sweep of {' '.join(sweep.overrides)}, which cannot change; "
                 "leave out all other arguments, or start a new sweep"

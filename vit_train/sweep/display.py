@@ -87,7 +87,7 @@ class LiveTable:
             str(job.number),
             Text(job.name, overflow="ellipsis"),
             Text(job.state, style=_COLOURS[job.state]),
-            f"{progress.epoch}/{job.epochs}",
+            f"{progress.epoch}/{job.epochs}" if job.epochs else "-",
             "-" if best is None else f"{best:.1%}",
             duration(left) if left is not None and job.state == "running" else "-",
         ]

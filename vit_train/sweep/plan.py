@@ -74,11 +74,13 @@ class Sweep:
 def plan(overrides: Sequence[str], config: str | None) -> Sweep:
     """All jobs, each with a checked config or failed for want of one, and a new folder for them.
 
-    Raises ConfigError, and makes nothing, if there are too many jobs or if not one of them has a sound config.
+    Raises ConfigError, and makes nothing, if there are too many jobs, a key varies twice, or not one config is sound.
     """
     runs = expand(overrides)
     varies = [parse(text).is_sweep_override() for text in overrides]
     keys = [parse(text).key_or_group for text, each in zip(overrides, varies, strict=True) if each]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise ConfigError(f"{twice[0]}: is varied twice; give all its values in one list")
     jobs, configs, errors = list[Job](), list[Config](), list[ConfigError]()
     for number, run in enumerate(runs, 1):
         values = [text.split("=", 1)[1] for text, each in zip(run, varies, strict=True) if each]

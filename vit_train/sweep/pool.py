@@ -1,6 +1,7 @@
 """Runs the jobs of a sweep, so many at once, each in a process of its own, and stops them when asked to."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -111,6 +112,8 @@ def _popen(command: list[str], environment: dict[str, str], log: Path) -> subpro
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
+            output.write(f"$ vit-train {shlex.join(command[1:])}\n".encode(errors="surrogateescape"))
+            output.flush()
             return subprocess.Popen(
                 [sys.executable, "-m", "vit_train.sweep.job", *command],
                 stdin=subprocess.PIPE,  # never written to; see job.py

@@ -51,7 +51,9 @@ def failure(exit_code: int, log: Path) -> str:
     """Why a job that ended with this code, negative for a signal, did so: the error in its log, or what is known."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _END))
-        lines = re.findall(r"\S.*", file.read().decode(errors="replace"))
+        text = file.read().decode(errors="replace")
+    # Each try to run the job begins with its command.
+    lines = re.findall(r"^\S.*", re.split(r"^\$ vit-train .*", text, flags=re.MULTILINE)[-1], re.MULTILINE)
     last = str(lines[-1]).strip() if lines else "nothing"
     if last.startswith("vit-train: "):
         return last.removeprefix("vit-train: ")
