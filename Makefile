@@ -18,8 +18,9 @@ test: .venv/installed-dev  ## run all tests; VIT_TRAIN_DATA=FOLDER adds those on
 chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what they end with
 	$(RUN)/python tests/chaos.py $(or $(KILLS),200)
 
-parity: .venv-parity/installed  ## write the golden vectors again, with tensorflow-addons in an environment of its own
+parity: .venv-parity/installed .venv-mml/installed  ## write the golden vectors again, with each original in an environment of its own
 	.venv-parity/bin/python tests/parity/adamw.py tests/golden/adamw.npz
+	.venv-mml/bin/python tests/parity/matmul_free.py tests/golden/matmul_free.npz
 
 lint: .venv/installed-dev  ## check style and format
 	$(RUN)/ruff check
@@ -52,4 +53,12 @@ wheel: .venv/installed-dev  ## build dist/*.whl, by way of the source archive
 	python3.11 -m venv .venv-parity
 	.venv-parity/bin/python -m pip install --quiet --upgrade pip
 	.venv-parity/bin/python -m pip install --group parity
+	@touch $@
+
+# keras-matmulless excludes this TensorFlow though it runs on it, so its dependencies are left out for the group.
+.venv-mml/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-mml
+	.venv-mml/bin/python -m pip install --quiet --upgrade pip
+	.venv-mml/bin/python -m pip install --constraint constraints.txt --group parity-mml
+	.venv-mml/bin/python -m pip install --no-deps keras-matmulless==0.1.2
 	@touch $@

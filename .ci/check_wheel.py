@@ -1,4 +1,4 @@
-"""Checks that a wheel holds every module and every YAML file of the checkout: check_wheel.py dist/NAME.whl."""
+"""Checks that a wheel holds every module, template and YAML file of the checkout: check_wheel.py dist/NAME.whl."""
 
 import sys
 import zipfile
@@ -10,7 +10,8 @@ def shipped(root: Path) -> set[str]:
     modules = {path.relative_to(root).as_posix() for path in (root / "vit_train").rglob("*.py")}
     configs = {f"vit_train/{path.relative_to(root).as_posix()}" for path in (root / "conf").rglob("*.yaml")}
     references = {path.relative_to(root).as_posix() for path in (root / "vit_train/runs/references").iterdir()}
-    return modules | configs | references | {"vit_train/py.typed"}
+    pages = {path.relative_to(root).as_posix() for path in (root / "vit_train").rglob("*.j2")}
+    return modules | configs | references | pages | {"vit_train/py.typed"}
 
 
 def main() -> None:

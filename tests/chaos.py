@@ -15,6 +15,8 @@ from pathlib import Path
 
 from killing import ARGUMENTS, complete, differences, finish, result_of, start
 
+from vit_train.run_dir import RunDir
+
 BACKENDS = ("tensorflow", "jax")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
@@ -31,13 +33,13 @@ class Chaos:
             self.seconds[backend] = time.monotonic() - began
 
     def arguments(self, backend: str) -> tuple[str, ...]:
-        return (*ARGUMENTS, f"compute.backend={backend}")
+        return (*ARGUMENTS, "figures=true", f"compute.backend={backend}")
 
     def run(self, backend: str) -> None:
         """Kills one run until it gets through, and compares it."""
         cwd = Path(tempfile.mkdtemp(dir=self.folder))
         longest = self.seconds[backend]
-        while not (report := next(cwd.glob("outputs/*/*/report.json"), None)):
+        while not (done := next((run for run in map(RunDir, cwd.glob("outputs/*/*")) if run.finished), None)):
             # Without config.yaml the process died before it began to train; a user would start again, too.
             config = next(cwd.glob("outputs/*/*/config.yaml"), None)
             self.tally["resumes"] += config is not None
@@ -45,9 +47,9 @@ class Chaos:
             self.kill(process, self.random.uniform(0, longest))
             longest *= 1.1  # so that a run gets through also where the machine has become slower
         self.tally["runs"] += 1
-        if wrong := differences(result_of(report.parent), self.expected[backend]):
+        if wrong := differences(result_of(done.path), self.expected[backend]):
             self.tally["mismatches"] += 1
-            print(f"{backend}: {report.parent} differs in {wrong}", flush=True)
+            print(f"{backend}: {done.path} differs in {wrong}", flush=True)
 
     def kill(self, process: subprocess.Popen[str], after: float) -> None:
         """Sends a random signal after some seconds, if the process has not ended by then. Any other end is an error."""

@@ -24,6 +24,7 @@ TINY = (
     "train.epochs=2",
     "train.batch_size=32",
     "train.steps_per_epoch=2",
+    "figures=false",
 )
 
 

@@ -23,6 +23,7 @@ ARGUMENTS = (
     "dataset.fraction=0.5",
     "train.batch_size=32",
     "compute.devices=cpu",
+    "figures=false",
 )
 
 
@@ -62,7 +63,9 @@ def result_of(run: Path) -> dict[str, Any]:
     with (run / "history.csv").open(newline="") as file:
         values["history"] = [{key: row[key] for key in row if key not in CLOCK} for row in csv.DictReader(file)]
     report = json.loads((run / "report.json").read_text())
+    assert report["status"] == "completed"
     report["training"] = {key: value for key, value in report["training"].items() if key not in CLOCK}
+    values["predictions"] = (run / "predictions.csv").read_bytes()
     return {**values, "report": {**report, "run_dir": None}}
 
 

@@ -1,12 +1,15 @@
 """The real files, where VIT_TRAIN_DATA names a folder with them."""
 
 import os
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vit_train.data.cifar import OFFICIAL, load_cifar
 from vit_train.data.images import Dataset, Examples
+from vit_train.data.superclasses import superclasses_of
 
 NAMES = ("cifar10", "cifar100")
 
@@ -98,3 +101,15 @@ def test_the_tables_name_the_same_members() -> None:
     for files in OFFICIAL.values():
         assert set(files.md5) == {*files.train, files.test, files.meta}
         assert files.archive.endswith("-python.tar.gz")
+
+
+def test_superclasses_are_those_of_the_rows(real):
+    """The pairs of fine and coarse label in the official test rows, and the names in meta."""
+    found = superclasses_of(real.name, real.class_names)
+    if real.name == "cifar10":
+        assert found is None
+        return
+    folder = next(Path(os.environ["VIT_TRAIN_DATA"]).rglob("cifar-100-python"))
+    meta, test = (pickle.loads((folder / name).read_bytes(), encoding="latin1") for name in ("meta", "test"))
+    assert list(found.names) == meta["coarse_label_names"]
+    np.testing.assert_array_equal(found.index[test["fine_labels"]], test["coarse_labels"])

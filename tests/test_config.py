@@ -1,11 +1,12 @@
 import dataclasses
+import typing
 
 import pytest
 import yaml
 
 from vit_train.compose import load_config
 from vit_train.config import Config
-from vit_train.convert import convert, keys_of
+from vit_train.convert import convert, keys_of, name_of, variants
 from vit_train.errors import ConfigError
 from vit_train.groups import config_folder
 
@@ -13,8 +14,9 @@ from vit_train.groups import config_folder
 KEYS = """
 dataset.name dataset.root dataset.fraction dataset.validation
 augment.flip augment.rotation augment.zoom augment.placement
-model.name model.image_size model.patch_size model.projection_dim model.depth model.heads model.key_dim model.mlp_ratio
-model.pooling model.position_embedding model.head_units model.dropout model.head_dropout model.attention_initializer
+model.name model.image_size model.patch_size model.projection_dim model.depth model.mlp_ratio model.head_units
+model.dropout model.head_dropout model.heads model.key_dim model.pooling model.position_embedding
+model.attention_initializer model.export_ternary
 optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.exclude optimizer.beta_1 optimizer.beta_2
 optimizer.epsilon optimizer.clip_norm
 schedule.name schedule.warmup schedule.final
@@ -22,7 +24,7 @@ train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_b
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices
-seed outputs resume
+seed outputs figures resume
 """.split()
 
 
@@ -45,8 +47,10 @@ def leaves(values, prefix=""):
 
 @pytest.mark.parametrize("group", ["dataset", "augment", "model", "optimizer", "schedule", "train", "compute"])
 def test_each_option_of_a_group_has_exactly_the_keys_of_its_dataclass(group):
-    wanted = [name for name in KEYS if name.startswith(f"{group}.")]
+    sections = variants(typing.get_type_hints(Config)[group])
     for file in (config_folder() / group).glob("*.yaml"):
+        (section,) = [section for section in sections if len(sections) == 1 or name_of(section) == file.stem]
+        wanted = [name for name, _, _ in keys_of(section, f"{group}.")]
         assert list(leaves(yaml.safe_load(file.read_text()), f"{group}.")) == wanted, file
 
 
@@ -66,8 +70,10 @@ def test_the_default_is_the_reference():
     assert (config.train.epochs, config.train.batch_size, config.train.early_stopping.patience) == (100, 256, None)
 
 
-def test_plain_values_make_the_same_config():
-    config = load_config(["schedule.warmup='2.5 epochs'", "dataset=digits"])
+@pytest.mark.parametrize("model", ["vit", "matmul_free", "resnet50v2"])
+def test_plain_values_make_the_same_config(model):
+    config = load_config(["schedule.warmup='2.5 epochs'", "dataset=digits", f"model={model}"])
+    assert config.model.name == model
     assert convert(Config, config.to_dict()) == config
 
 
@@ -85,6 +91,16 @@ def test_a_config_cannot_be_changed():
         ),
         (["model.key_dim=null", "model.heads=5"], "model.heads=5: does not divide model.projection_dim=64"),
         (["model.position_embedding=sincos", "model.projection_dim=66"], "model.projection_dim=66: model.position_emb"),
+        (["model=matmul_free", "model.patch_size=5"], "model.patch_size=5: does not divide model.image_size=72"),
+        (["model=resnet50v2", "model.image_size=24"], "model.image_size=24: must be at least 32"),
+        (
+            ["model.heads=3", "model=resnet50v2"],
+            "model.heads=3: is no key of model=resnet50v2; it is one of model=vit; vit-train --help lists all keys",
+        ),
+        (
+            ["experiment=quickstart", "model=resnet50v2"],
+            "model.patch_size=4: is no key of model=resnet50v2; it is one of model=vit, model=matmul_free; vit-train",
+        ),
         (["schedule.warmup='101 epochs'"], "schedule.warmup='101 epochs': is longer than the training of train.epochs"),
         (["schedule.warmup='3 minutes'"], "schedule.warmup='3 minutes': must be in steps (500) or epochs ('2 epochs')"),
         (["schedule.final=0.5"], "schedule.final=0.5: schedule=constant stays at 1; use schedule=cosine"),

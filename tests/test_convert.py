@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vit_train.compose import load_config
 from vit_train.config import Config
-from vit_train.convert import convert, describe, key, show
+from vit_train.convert import convert, describe, key, keys_of, show, values_of
 from vit_train.errors import ConfigError
 
 
@@ -24,6 +25,23 @@ class Outer:
     place: float | Literal["last"] = key("a place", above=0, below=1)
     limit: int | None = key("a limit", minimum=1)
     inner: Inner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    name: Literal["square"] = key("the shape")
+    side: float = key("a side", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circle:
+    name: Literal["circle"] = key("the shape")
+    radius: float = key("a radius", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    shape: Square | Circle
 
 
 GOOD = {"count": 3, "flag": True, "place": "last", "limit": None, "inner": {"rate": 0.5, "sizes": [1, 2]}}
@@ -79,6 +97,37 @@ def test_a_missing_key_is_named():
         convert(Outer, values)
 
 
+def test_a_section_is_the_variant_that_its_name_says():
+    assert convert(Drawing, {"shape": {"name": "circle", "radius": 2}}) == Drawing(
+        shape=Circle(name="circle", radius=2.0)
+    )
+    assert [name for name, _, _ in keys_of(Drawing)] == ["shape.name", "shape.side", "shape.radius"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"name": "cirle", "radius": 2}, "shape.name=cirle: must be one of square, circle; did you mean circle"),
+        ({"name": ["circle"]}, "shape.name=[circle]: must be one of square, circle; did you mean circle"),
+        ({"radius": 2}, "shape.name: is missing; every key needs a value"),
+        ({"name": "circle"}, "shape.radius: is missing; every key needs a value"),
+        (3, "shape=3: is a section; set one of its keys, such as shape.name"),
+        (
+            {"name": "circle", "radius": 2, "side": 1},
+            "shape.side=1: is no key of shape=circle; it is one of shape=square; vit-train --help lists all keys",
+        ),
+        (
+            {"name": "circle", "radus": 2},
+            "shape.radus=2: is no key of shape=circle; did you mean shape.radius; vit-train --help lists all keys",
+        ),
+    ],
+)
+def test_each_mistake_with_a_variant_is_one_sentence(shape, message):
+    with pytest.raises(ConfigError) as error:
+        convert(Drawing, {"shape": shape})
+    assert str(error.value) == message
+
+
 any_value = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -110,3 +159,12 @@ def test_values_as_typed():
 def test_any_value_at_the_top_is_refused_in_one_line():
     with pytest.raises(ConfigError):
         convert(Config, {"dataset": None})
+
+
+def test_values_are_found_under_their_keys():
+    config = load_config(["model.depth=3", "train.early_stopping.patience=2", "schedule.warmup=7"])
+    values = values_of(config)
+    others = {"model.export_ternary"}  # of another model
+    assert list(values) == [name for name, _, _ in keys_of(Config) if name not in others]
+    assert (values["model.depth"], values["train.early_stopping.patience"]) == (3, 2)
+    assert str(values["schedule.warmup"]) == "7 steps"

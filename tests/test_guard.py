@@ -1,6 +1,7 @@
 """Bad steps: what they leave alone, and when they end a run."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -113,7 +114,7 @@ def test_a_bad_step_ends_the_run_and_names_itself(tiny, poisoned, tmp_path):
         "leave up to N such steps out with train.skip_bad_steps=N"
     )
     (run,) = tmp_path.glob("*/*")
-    assert not (run / "report.json").exists()
+    assert json.loads((run / "report.json").read_text())["status"] == "failed"
     newest = max(run.glob("checkpoints/step-*"))
     with np.load(newest / "latest.npz") as arrays:
         assert all(np.isfinite(arrays[name]).all() for name in arrays.files)

@@ -7,9 +7,18 @@ LINES = help_text().splitlines()
 
 
 def test_every_key_stands_with_default_and_meaning():
+    """Once, but for the keys that several models have."""
     for name, field, _ in (*keys_of(Config), *keys_of(SweepConfig, "sweep.")):
-        (index,) = [i for i, line in enumerate(LINES) if line.startswith(f"  {name} = ")]
+        index, *others = [i for i, line in enumerate(LINES) if line.startswith(f"  {name} = ")]
         assert field.metadata["doc"] in LINES[index + 1]
+        assert not others or name.startswith("model.")
+
+
+def test_each_model_stands_with_its_own_keys():
+    start = LINES.index("Keys of model=resnet50v2 (default; type; meaning)")
+    assert [line.split(" = ")[0] for line in LINES[start + 1 : start + 5 : 2]] == ["  model.name", "  model.image_size"]
+    assert LINES[start + 5] == ""
+    assert "  model.head_units = [1024,256]" in LINES
 
 
 def test_every_group_stands_with_its_options():

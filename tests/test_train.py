@@ -26,8 +26,9 @@ def test_a_run_leaves_what_the_contract_says(tiny, tmp_path):
     report = train(tiny())
     (run,) = tmp_path.glob("*/*")
     assert report.run_dir == str(run)
-    written = ("config.yaml", "environment.json", "train.log", "history.csv", "model.keras", "report.json", "report.md")
-    files = {".lock", "checkpoints", *written}
+    written = ("config.yaml", "environment.json", "train.log", "history.csv", "model.keras", "predictions.csv")
+    pages = ("report.json", "report.md", "report.html")
+    files = {".lock", "checkpoints", *written, *pages}
     assert {path.name for path in run.iterdir()} == files
     assert (
         (run / "history.csv")
@@ -125,7 +126,11 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny, tmp_path):
     ):
         train(tiny("optimizer.learning_rate=1e30", "train.epochs=9"))
     (run,) = tmp_path.glob("*/*")
-    assert not (run / "report.json").exists()
+    report = json.loads((run / "report.json").read_text())
+    assert (report["status"], report["best_epoch"], report["training"]["epochs"]) == ("failed", None, 0)
+    assert report["error"].startswith("the loss or a gradient is not finite")
+    for page in ("report.md", "report.html"):
+        assert "This run failed" in (run / page).read_text()
 
 
 def test_a_model_larger_than_memory_is_one_sentence(tiny, tmp_path):

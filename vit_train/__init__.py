@@ -15,7 +15,7 @@ def load_model(path: str | PathLike[str]) -> Any:
     """Loads a run's model.keras: a Keras model from uint8 images [B, H, W, 3] to float32 logits [B, classes]."""
     import keras
 
-    import vit_train.models.layers
+    import vit_train.models.build
     import vit_train.models.preprocessing  # noqa: F401, both register the layers that the file refers to
 
     return keras.saving.load_model(path, compile=False)

@@ -32,11 +32,9 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Confi
         raise ConfigError(f"--config {file}: there is no such file; name the config.yaml of a run")
     for text in overrides:
         _check(text, parse(text))
-    # Hydra's + adds a key; since every key exists, it means the same as without.
-    overrides = [text.lstrip("+") for text in overrides]
     try:
         with initialize_config_dir(str(source.parent), version_base="1.3"):
-            values = OmegaConf.to_container(compose(source.stem, overrides), resolve=True)
+            values = OmegaConf.to_container(compose(source.stem, [_forced(text) for text in overrides]), resolve=True)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
     return convert(Config, values)
@@ -87,6 +85,12 @@ def _choices(text: str) -> list[str]:
 def _length(value: RangeSweep) -> float:
     """How many values a range has, roughly, and without counting through it."""
     return (float(value.stop or 0) - float(value.start or 0)) / float(value.step)
+
+
+def _forced(text: str) -> str:
+    """The argument with Hydra's ++, which sets a key whether it exists or not; convert says which may."""
+    bare = text.lstrip("+")
+    return bare if parse(text).key_or_group in groups() else f"++{bare}"
 
 
 def _check(text: str, override: Override) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from vit_train.convert import key
 from vit_train.durations import Duration
 from vit_train.errors import ConfigError
+from vit_train.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,46 +49,6 @@ class AugmentConfig:
     placement: Literal["host", "device"] = key(
         "warp in tf.data on the CPU, or in front of the model on the accelerator"
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class VitConfig:
-    """The Vision Transformer."""
-
-    name: Literal["vit"] = key("the architecture")
-    image_size: int = key("side of the square image the model sees, in pixels; images are resized to it", minimum=1)
-    patch_size: int = key("side of a patch, in pixels; must divide image_size", minimum=1)
-    projection_dim: int = key("width of a token", minimum=1)
-    depth: int = key("number of transformer blocks", minimum=1)
-    heads: int = key("attention heads per block", minimum=1)
-    key_dim: int | None = key("width of a head; null shares projection_dim out among the heads", minimum=1)
-    mlp_ratio: float = key("hidden width of a block's MLP, as a multiple of projection_dim", above=0)
-    pooling: Literal["flatten", "average", "class_token"] = key("how tokens become one vector")
-    position_embedding: Literal["learned", "sincos", "none"] = key("what tells tokens apart by place")
-    head_units: tuple[int, ...] = key("widths of the dense layers between pooling and logits, such as [2048,1024]",
-                                      minimum=1)  # fmt: skip
-    dropout: float = key("dropout rate inside the blocks", minimum=0, below=1)
-    head_dropout: float = key("dropout rate before and inside the head", minimum=0, below=1)
-    attention_initializer: Literal["glorot_2021", "glorot"] = key(
-        "spread of the first attention kernels: as Keras 2 drew them in 2021, or as Keras 3 does"
-    )
-
-    def __post_init__(self) -> None:
-        if self.image_size % self.patch_size:
-            raise ConfigError(
-                f"model.patch_size={self.patch_size}: does not divide model.image_size={self.image_size}; "
-                f"choose one of {', '.join(map(str, _divisors(self.image_size)))}"
-            )
-        if self.key_dim is None and self.projection_dim % self.heads:
-            raise ConfigError(
-                f"model.heads={self.heads}: does not divide model.projection_dim={self.projection_dim} while "
-                "model.key_dim is null; change one of them or set model.key_dim"
-            )
-        if self.position_embedding == "sincos" and (self.projection_dim % 4 or self.projection_dim < 8):
-            raise ConfigError(
-                f"model.projection_dim={self.projection_dim}: model.position_embedding=sincos needs a multiple of 4, "
-                "at least 8"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,13 +141,14 @@ class Config:
 
     dataset: DatasetConfig
     augment: AugmentConfig
-    model: VitConfig
+    model: ModelConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     train: TrainConfig
     compute: ComputeConfig
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
     outputs: str = key("folder that receives the run directory")
+    figures: bool = key("whether to draw figures at the end of the run, which takes some seconds")
     resume: str | None = key("a run directory to go on with; auto takes the newest unfinished run of the same config")
 
     def __post_init__(self) -> None:
@@ -215,7 +177,3 @@ def _plain(items: list[tuple[str, Any]]) -> Any:
     if values.keys() == {"value", "unit"}:  # a Duration
         return str(Duration(**values))
     return {name: list(value) if isinstance(value, tuple) else value for name, value in items}
-
-
-def _divisors(number: int) -> list[int]:
-    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]

@@ -32,20 +32,42 @@ def key(doc: str, **limits: float) -> Any:
     return dataclasses.field(metadata={"doc": doc, "limits": limits})
 
 
-def is_section(kind: Any) -> bool:
-    """Whether a type is a section of the config, that is, has keys of its own."""
-    return dataclasses.is_dataclass(kind) and kind is not Duration
+def variants(kind: Any) -> list[Any]:
+    """The dataclasses that a section of the config may be, told apart by their key `name`; none if it is no section."""
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return [option for option in options if dataclasses.is_dataclass(option) and option is not Duration]
 
 
 def keys_of(cls: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
-    """Yields (dotted key, field, type) for every leaf of a config dataclass, in order of definition."""
+    """Yields (dotted key, field, type) for every leaf of a config dataclass, in order of definition.
+
+    A key that several variants of a section have comes once, as the first of them has it.
+    """
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         name, kind = prefix + field.name, hints[field.name]
-        if is_section(kind):
-            yield from keys_of(kind, name + ".")
+        if sections := variants(kind):
+            leaves: dict[str, Any] = {}
+            for leaf in (leaf for section in sections for leaf in keys_of(section, name + ".")):
+                leaves.setdefault(leaf[0], leaf)
+            yield from leaves.values()
         else:
             yield name, field, kind
+
+
+def values_of(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The value of every leaf of a config by its dotted key."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        name, value = prefix + field.name, getattr(config, field.name)
+        values |= values_of(value, f"{name}.") if variants(type(value)) else {name: value}
+    return values
+
+
+def name_of(variant: type) -> str:
+    """What the key `name` of a variant must be."""
+    (name,) = typing.get_args(typing.get_type_hints(variant)["name"])
+    return str(name)
 
 
 def convert(cls: type[T], values: Any, prefix: str = "") -> T:
@@ -61,15 +83,39 @@ def convert(cls: type[T], values: Any, prefix: str = "") -> T:
     for name in values:
         if name not in fields:
             raise unknown_key(prefix + name, prefix + name, [prefix + known for known in fields])
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for name, field in fields.items():
         if name not in values:
             raise ConfigError(f"{prefix}{name}: is missing; every key needs a value")
-        if is_section(hints[name]):
-            arguments[name] = convert(hints[name], values[name], f"{prefix}{name}.")
+        if sections := variants(hints[name]):
+            section = sections[0] if len(sections) == 1 else _choose(sections, values[name], f"{prefix}{name}")
+            arguments[name] = convert(section, values[name], f"{prefix}{name}.")
         else:
             arguments[name] = _leaf(prefix + name, values[name], hints[name], field.metadata["limits"])
     return cls(**arguments)
+
+
+def _choose(sections: list[Any], values: Any, section: str) -> Any:
+    """The variant of a section that the key `name` among its values asks for, and all their keys are of."""
+    if not isinstance(values, dict):
+        return sections[0]  # any of them; convert refuses the value
+    if "name" not in values:
+        raise ConfigError(f"{section}.name: is missing; every key needs a value")
+    named = {name_of(option): option for option in sections}
+    name = values["name"]
+    if name not in list(named):
+        raise ConfigError(f"{section}.name={show(name)}: must be one of {', '.join(named)}{nearest(str(name), named)}")
+    keys = {option: [field.name for field in dataclasses.fields(named[option])] for option in named}
+    for other in values:
+        if other in keys[name]:
+            continue
+        hint = ", ".join(f"{section}={option}" for option in named if other in keys[option])
+        hint = (
+            f"; it is one of {hint}" if hint else nearest(f"{section}.{other}", [f"{section}.{k}" for k in keys[name]])
+        )
+        raise ConfigError(f"{section}.{other}={show(values[other])}: is no key of {section}={name}{hint}; vit-train "
+                          "--help lists all keys")  # fmt: skip
+    return named[name]
 
 
 def unknown_key(text: str, name: str, known: Iterable[str]) -> ConfigError:

@@ -1,6 +1,7 @@
 """Where a run took place: versions, git state, machine and command."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import shlex
@@ -8,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from vit_train.errors import DataError
+from vit_train.run_dir import RunDir
 
 _PACKAGES = ("vit-train", "keras", "tensorflow", "jax", "torch", "numpy", "hydra-core", "omegaconf", "scikit-learn")
 
@@ -25,6 +29,16 @@ def describe_environment(device: str) -> dict[str, Any]:
         "packages": {name: _version(name) for name in _PACKAGES},
         "git": _git_state(Path(__file__).resolve().parents[1]),
     }
+
+
+def require_same_data(run: RunDir, data_sha256: str | None) -> None:
+    """Raises DataError if a run that has begun did so with other data; `data_sha256` is a Dataset's fingerprint."""
+    if not run.environment.exists():
+        return
+    if json.loads(run.environment.read_text(encoding="utf-8")).get("data_sha256") != data_sha256:
+        raise DataError(
+            f"{run.path}: the pictures are not those that the run began with; bring them back or start a new run"
+        )
 
 
 def _version(package: str) -> str | None:

@@ -1,59 +1,37 @@
-"""Logits -> metrics."""
+"""Images -> logits -> predictions, batch by batch."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from vit_train.predictions import Predictions, join
 
-@dataclass(frozen=True)
-class Scores:
-    """Mean cross-entropy in nats, and accuracies as fractions in [0, 1]."""
-
-    loss: float
-    accuracy: float
-    top5_accuracy: float
+PLACES = 5
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """Accuracies on the `support` images of one class, as fractions in [0, 1]; None without images."""
+def predict(model: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Predictions:
+    """What a Keras model from images to logits says of `batches` of (images, labels).
 
-    name: str
-    accuracy: float | None
-    top5_accuracy: float | None
-    support: int
-
-
-def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The place of the true class among all: int [N] from logits [N, K] and labels [N]; 0 is a right answer.
-
-    Of classes that tie, the one of lower index comes first, as with argmax.
+    Only one batch's logits are kept at a time.
     """
-    true = logits[np.arange(len(labels)), labels][:, None]
-    earlier = np.arange(logits.shape[1]) < labels[:, None]
-    places: np.ndarray = np.sum((logits > true) | ((logits == true) & earlier), axis=1)
-    return places
+    return join(from_logits(np.asarray(model.predict_on_batch(images)), labels) for images, labels in batches)
 
 
-def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
-    """Scores of float logits [N, K] for int labels [N]; softmax and means in float64."""
-    logits = logits.astype(np.float64)
-    shifted = logits - logits.max(axis=1, keepdims=True)
+def from_logits(logits: np.ndarray, labels: np.ndarray) -> Predictions:
+    """Predictions from float logits [N, K] for labels [N]; softmax in float64."""
+    rows = np.arange(len(labels))
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    rank = ranks(logits, labels)
-    return Scores(
-        loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        accuracy=float((rank < 1).mean()),
-        top5_accuracy=float((rank < 5).mean()),
+    probabilities = np.exp(log_probabilities)
+    top = np.argsort(-shifted, axis=1, kind="stable")[:, :PLACES]  # stable: of ties the lower index comes first
+    truth = np.zeros_like(probabilities)
+    truth[rows, labels] = 1
+    return Predictions(
+        labels=labels.astype(np.int32),
+        top=top.astype(np.int32),
+        top_probabilities=np.take_along_axis(probabilities, top, axis=1).astype(np.float32),
+        true_probabilities=probabilities[rows, labels].astype(np.float32),
+        losses=-log_probabilities[rows, labels].astype(np.float32),
+        briers=((probabilities - truth) ** 2).sum(axis=1).astype(np.float32),
     )
-
-
-def score_classes(logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]) -> list[ClassScores]:
-    """One row per class, in order."""
-    rank = ranks(logits, labels)
-    rows = []
-    for index, name in enumerate(class_names):
-        own = rank[labels == index]
-        top1, top5 = (float((own < k).mean()) if len(own) else None for k in (1, 5))
-        rows.append(ClassScores(name, top1, top5, len(own)))
-    return rows

@@ -1,11 +1,12 @@
 """`vit-train --help`, from the config dataclasses and conf/*.yaml. Needs no Hydra, so it answers at once."""
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, get_type_hints
 
 import yaml
 
 from vit_train.config import Config, SweepConfig
-from vit_train.convert import describe, keys_of, show
+from vit_train.convert import describe, keys_of, name_of, show, variants
 from vit_train.groups import config_folder, groups
 
 _HEAD = """\
@@ -37,34 +38,33 @@ def help_text() -> str:
     """The whole page: usage, groups, and every key with its default, type, limits, meaning and unit."""
     lines = [_HEAD, "Groups (GROUP=OPTION)"]
     lines += [f"  {group:<12}{', '.join(options)}" for group, options in groups().items()]
-    defaults = _defaults()
-    section = None
-    for name, field, kind in (*keys_of(Config), *keys_of(SweepConfig, "sweep.")):
-        if name.split(".")[0] != section and "." in name:
-            section = name.split(".")[0]
-            only = ", only with -m" if section == "sweep" else ""
-            lines += ["", f"Keys of {section}{only} (default; type; meaning)"]
-        elif "." not in name and section != "":
-            section = ""
-            lines += ["", "Other keys"]
-        limits = "".join(f", {_WORDS[limit]} {show(bound)}" for limit, bound in field.metadata["limits"].items())
-        lines.append(f"  {name} = {defaults[name]}")
-        lines.append(f"      {describe(kind)}{limits}: {field.metadata['doc']}")
+    main = _read("config")
+    for title, section, prefix, option in _sections(main["defaults"]):
+        values = dict(_flatten(_read(option), prefix))
+        lines += ["", f"Keys of {title} (default; type; meaning)", *_keys(keys_of(section, prefix), values)]
+    others = [key for key in keys_of(Config) if "." not in key[0]]
+    lines += ["", "Other keys", *_keys(others, dict(_flatten(main)))]
+    sweep = _keys(keys_of(SweepConfig, "sweep."), dict(_flatten(_read("sweep"), "sweep.")))
+    lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *sweep]
     lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
     return "\n".join(lines)
 
 
-def _defaults() -> dict[str, str]:
-    """Dotted key -> default value as a user would type it, from the default options."""
-    main = _read("config")
-    values = {name: value for name, value in main.items() if name != "defaults"}
-    for entry in main["defaults"]:
-        if isinstance(entry, dict):
-            ((group, option),) = entry.items()
-            if option is not None:
-                values[group] = _read(f"{group}/{option}")
-    values["sweep"] = _read("sweep")
-    return dict(_flatten(values))
+def _sections(defaults: list[Any]) -> Iterator[tuple[str, type, str, str]]:
+    """Yields (title, dataclass, prefix of its keys, YAML file with their defaults) for every section and variant."""
+    chosen = {group: option for entry in defaults if isinstance(entry, dict) for group, option in entry.items()}
+    for group, kind in get_type_hints(Config).items():
+        for section in variants(kind):
+            several = len(variants(kind)) > 1
+            option = name_of(section) if several else chosen[group]
+            yield f"{group}={option}" if several else group, section, f"{group}.", f"{group}/{option}"
+
+
+def _keys(keys: Iterable[tuple[str, Any, Any]], defaults: dict[str, str]) -> Iterator[str]:
+    for name, field, kind in keys:
+        limits = "".join(f", {_WORDS[limit]} {show(bound)}" for limit, bound in field.metadata["limits"].items())
+        yield f"  {name} = {defaults[name]}"
+        yield f"      {describe(kind)}{limits}: {field.metadata['doc']}"
 
 
 def _read(name: str) -> Any:

@@ -6,12 +6,20 @@ from pathlib import Path
 
 from vit_train.compose import load_config, parse
 from vit_train.config import Config
-from vit_train.convert import keys_of, show
+from vit_train.convert import show, values_of
 from vit_train.errors import ConfigError
 from vit_train.run_dir import RunDir
 
 # What may differ when a run goes on: what leads further than the run has come, and what cannot change a result.
-FREE = ("train.epochs", "train.skip_bad_steps", "train.checkpoint.every", "dataset.root", "outputs", "resume")
+FREE = (
+    "train.epochs",
+    "train.skip_bad_steps",
+    "train.checkpoint.every",
+    "dataset.root",
+    "outputs",
+    "figures",
+    "resume",
+)
 
 
 def load(overrides: Sequence[str], file: str | None = None) -> Config:
@@ -35,9 +43,9 @@ def load(overrides: Sequence[str], file: str | None = None) -> Config:
         raise ConfigError(f"resume={asked}: is not a run directory, it has no config.yaml")
     saved, wanted = load_config([], str(run.config)), load_config(others, str(run.config))
     if differences := [key for key in _differences(saved, wanted) if key not in FREE]:
-        was = ", ".join(f"{key}={show(_value(saved, key))}" for key in differences)
+        was = ", ".join(f"{key}={show(values_of(saved)[key])}" for key in differences)
         raise ConfigError(f"resume={asked}: the run has {was}, which cannot change; start a new run to change it")
-    if run.report_json.exists() and wanted.train.epochs <= saved.train.epochs:
+    if run.finished and wanted.train.epochs <= saved.train.epochs:
         raise ConfigError(f"resume={asked}: the run is finished; train.epochs above {saved.train.epochs} extends it")
     return dataclasses.replace(wanted, resume=asked)
 
@@ -45,17 +53,11 @@ def load(overrides: Sequence[str], file: str | None = None) -> Config:
 def _newest_unfinished(config: Config) -> str | None:
     for path in sorted(Path(config.outputs).glob("*/*/config.yaml"), reverse=True):
         run = RunDir(path.parent)
-        if not run.report_json.exists() and not set(_differences(load_config([], str(path)), config)) - set(FREE):
+        if not run.finished and not set(_differences(load_config([], str(path)), config)) - set(FREE):
             return str(run.path)
     return None
 
 
 def _differences(a: Config, b: Config) -> list[str]:
-    return [key for key, _, _ in keys_of(Config) if _value(a, key) != _value(b, key)]
-
-
-def _value(config: Config, key: str) -> object:
-    value: object = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
+    theirs = values_of(b)
+    return [key for key, value in values_of(a).items() if key not in theirs or value != theirs[key]]

@@ -1,6 +1,7 @@
 """The names and layout of a run directory, in one place."""
 
 import fcntl
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,14 @@ class RunDir:
         return False
 
     @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end and says so in its report."""
+        try:
+            return bool(json.loads(self.report_json.read_bytes())["status"] == "completed")
+        except (FileNotFoundError, ValueError):
+            return False
+
+    @property
     def config(self) -> Path:
         """The resolved config, enough to run again."""
         return self.path / "config.yaml"
@@ -98,11 +107,31 @@ class RunDir:
         return self.path / "model.keras"
 
     @property
+    def ternary(self) -> Path:
+        """The best weights with ternary kernels packed, where the config asks for them."""
+        return self.path / "ternary.npz"
+
+    @property
     def report_json(self) -> Path:
         """The report for scripts."""
         return self.path / "report.json"
 
     @property
     def report_md(self) -> Path:
-        """The report for people."""
+        """The report for a terminal."""
         return self.path / "report.md"
+
+    @property
+    def report_html(self) -> Path:
+        """The report as one page, with its figures inside."""
+        return self.path / "report.html"
+
+    @property
+    def predictions(self) -> Path:
+        """What the model says of each test image."""
+        return self.path / "predictions.csv"
+
+    @property
+    def figures(self) -> Path:
+        """The pictures, and the model as text."""
+        return self.path / "figures"

@@ -2,17 +2,13 @@
 
 import dataclasses
 import json
-import statistics
 from pathlib import Path
-from typing import Any
 
-from vit_train import backend, console, history
+from vit_train import backend, console, evaluate, predictions
 from vit_train.compose import to_yaml
 from vit_train.config import Config
 from vit_train.data.images import Dataset
-from vit_train.environment import describe_environment
-from vit_train.errors import DataError
-from vit_train.evaluate import Scores, score, score_classes
+from vit_train.environment import describe_environment, require_same_data
 from vit_train.files import replace_file
 from vit_train.report import writer
 from vit_train.run_dir import RunDir
@@ -27,44 +23,35 @@ def train(config: Config) -> writer.Report:
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train import fit
     from vit_train.data import pipeline, sources, split
-    from vit_train.models import preprocessing, vit
+    from vit_train.models import build, export, preprocessing
+    from vit_train.report import story
 
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
     with backend.memory_errors_explained(config):
-        network = vit.build_vit(config.model, len(dataset.class_names))
+        network = build.build_model(config.model, len(dataset.class_names))
         preprocessing.set_statistics(network, *training.statistics())
         model = fit.compiled(network, training, config)
 
     run = _run_dir(config)
-    with (
-        run.locked(),
-        console.logged_to(run.log),
-        backend.memory_errors_explained(config),
-        pipeline.data_errors(run.path),
-    ):
+    with run.locked(), console.logged_to(run.log):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
         _begin(config, run, dataset, sizes, network.count_params())
-        rows = fit.fit(model, training, validation, config, run)
-        deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
-        deployed.save(run.model)
-        logits = deployed.predict(pipeline.raw_batches(dataset.test, config.train.batch_size), verbose=0)
-        best = history.best(rows, config.train.checkpoint.monitor)
-        report = writer.Report(
-            dataset=config.dataset.name,
-            model=config.model.name,
-            parameters=network.count_params(),
-            split=sizes,
-            best_epoch=int(best["epoch"]),
-            validation=Scores(best["val_loss"], best["val_accuracy"], best["val_top5_accuracy"]),
-            test=score(logits, dataset.test.labels),
-            per_class=score_classes(logits, dataset.test.labels, dataset.class_names),
-            training=_summary(rows, config.train.checkpoint.monitor, int(model.optimizer.bad_steps)),
-            status="completed",
-            run_dir=str(run.path),
-        )
-        writer.write(report, run)
-    return report
+        with (
+            story.told_if_it_ends(config, run, sizes, network.count_params()),
+            backend.memory_errors_explained(config),
+            pipeline.data_errors(run.path),
+        ):
+            rows = fit.fit(model, training, validation, config, run)
+            deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
+            deployed.save(run.model)
+            batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
+            found = evaluate.predict(deployed, batches.as_numpy_iterator())
+        predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
+        report = writer.of_training(config, run, sizes, network.count_params(), rows)
+        report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps))
+        report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
+        return story.conclude(report, run, config, deployed, dataset.test, training)
 
 
 def _run_dir(config: Config) -> RunDir:
@@ -75,11 +62,11 @@ def _run_dir(config: Config) -> RunDir:
 
 def _begin(config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int], parameters: int) -> None:
     """Writes what is known before training, and says it."""
+    require_same_data(run, dataset.fingerprint)
     environment = {**describe_environment(backend.device_name()), "data_sha256": dataset.fingerprint}
-    _require_same_data(run, environment["data_sha256"])
+    writer.remove(run)  # the report of a run that goes on
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
-    run.report_json.unlink(missing_ok=True)  # of a finished run that is being extended
     for note in dataset.notes:
         console.say(note)
     compute, decay = config.compute, config.optimizer.decay_per_step
@@ -93,25 +80,3 @@ def _begin(config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int],
             f"note: the weight decay takes {decay:.1g} of a weight per step: below the precision of float32, it "
             "has no effect; raise optimizer.weight_decay, or set it to 0"
         )
-
-
-def _require_same_data(run: RunDir, data_sha256: str | None) -> None:
-    """A run that goes on must see what it began with."""
-    if not run.environment.exists():
-        return
-    if json.loads(run.environment.read_text(encoding="utf-8")).get("data_sha256") != data_sha256:
-        raise DataError(
-            f"resume={run.path}: the pictures are not those that the run began with; bring them back or start a new run"
-        )
-
-
-def _summary(rows: list[dict[str, float]], monitor: str, skipped_steps: int) -> dict[str, Any]:
-    """Totals over the epochs; the throughput is the median epoch's, which leaves out the start-up of the first."""
-    return {
-        "epochs": len(rows),
-        "steps": int(rows[-1]["step"]),
-        "skipped_steps": skipped_steps,
-        "seconds": sum(row["seconds"] for row in rows),
-        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
-        "monitor": monitor,
-    }

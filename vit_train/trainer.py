@@ -46,7 +46,7 @@ class Trainer:
         self.metrics: Arrays = {}  # of an epoch that was left in its midst
         self.stop = StopRequest()
         self.watcher = _Watcher(self)
-        self.saved_step, self.saved_at = 0, time.monotonic()
+        self.saved_step, self.saved_rows, self.saved_at = 0, 0, time.monotonic()
         self.bad_steps, self.looked_at = 0, time.monotonic()
 
     def restore(self) -> None:
@@ -59,7 +59,7 @@ class Trainer:
         variables = ("model", self.model.variables), ("optimizer", self.model.optimizer.variables)
         state.assign(found.latest, *variables)
         self.best, self.progress = found.best, Progress(**found.progress)
-        self.saved_step = self.progress.step
+        self.saved_step, self.saved_rows = self.progress.step, len(self.progress.rows)
         if self.progress.trained is None and self.progress.step > len(self.progress.rows) * self.steps:
             self.metrics = found.latest
         say(f"going on after step {self.progress.step}, in epoch {len(self.progress.rows) + 1}")
@@ -76,7 +76,7 @@ class Trainer:
                 self.save()
                 say(f"step {self.progress.step} is saved; go on with: vit-train resume={self.run.path}")
                 raise
-            if self.saved_step != self.progress.step:
+            if (self.saved_step, self.saved_rows) != (self.progress.step, len(rows)):
                 self.save()
 
     def save(self) -> None:
@@ -85,7 +85,7 @@ class Trainer:
         self.progress.seconds = time.monotonic() - self.epoch_began
         arrays = state.all_arrays(self.model)
         checkpoint.save(self.run.checkpoints, Checkpoint(arrays, self.best, dataclasses.asdict(self.progress)))
-        self.saved_step, self.saved_at = self.progress.step, time.monotonic()
+        self.saved_step, self.saved_rows, self.saved_at = self.progress.step, len(self.progress.rows), time.monotonic()
 
     def _sync(self) -> None:
         if hasattr(self.model, "jax_state_sync"):

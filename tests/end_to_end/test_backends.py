@@ -12,7 +12,14 @@ import pytest
 
 from vit_train.runs.cli import run as vit_runs
 
-TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_size=8", "model.dropout=0")
+TINY = (
+    "experiment=quickstart",
+    "debug=fast",
+    "model.depth=1",
+    "model.image_size=8",
+    "model.dropout=0",
+    "figures=false",
+)
 
 
 def run_of(result, tmp_path):

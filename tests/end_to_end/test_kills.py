@@ -1,6 +1,7 @@
 """Real processes, really killed: what goes on ends bit for bit as what was never stopped."""
 
 import functools
+import json
 import random
 import re
 import signal
@@ -8,6 +9,8 @@ import time
 
 import pytest
 from killing import ARGUMENTS, complete, differences, finish, result_of, start
+
+from vit_train.run_dir import RunDir
 
 LONG = (*ARGUMENTS, "train.epochs=15", "train.early_stopping.patience=null")
 
@@ -63,15 +66,16 @@ FAULTS = (
     "fsync:16:after:SIGKILL",  # while the third checkpoint is written
     "rename:2:before:SIGKILL",  # a checkpoint is written, but has not got its name
     "rmtree:4:before:SIGKILL",  # it has, but the oldest is still there
-    "replace:7:before:SIGKILL",  # report.md is written, report.json is not
-    "step:18:before:SIGTERM",  # at the last step of an epoch
+    "replace:7:after:SIGKILL",  # the numbers are in report.json, but there are no pages
+    "replace:10:before:SIGKILL",  # report.md is written, but report.json does not say "completed"
+    "check:24:before:SIGTERM",  # in the midst of the last validation
 )
 
 
 @pytest.mark.parametrize(
     ("backend", "fault"),
     # What happens on the disk does not depend on the backend.
-    [*(("tensorflow", fault) for fault in FAULTS), ("jax", "step:18:before:SIGTERM")],
+    [*(("tensorflow", fault) for fault in FAULTS), ("jax", "step:18:before:SIGTERM")],  # the last step of an epoch
 )
 def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, backend, fault):
     arguments, expected = unbroken(backend)
@@ -79,8 +83,19 @@ def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, 
     number = signal.Signals[fault.split(":")[-1]]
     assert code == (-number if number == signal.SIGKILL else 128 + number), stderr
     (run,) = tmp_path.glob("outputs/*/*")
-    assert not (run / "report.json").exists()
+    assert not RunDir(run).finished
     assert differences(result_of(complete(f"resume={run}", cwd=tmp_path)), expected) == []
+
+
+def test_killed_while_it_draws_it_ends_as_if_left_alone(unbroken, tmp_path):
+    arguments, expected = unbroken("tensorflow")
+    code, _, stderr = finish(start(*arguments, "figures=true", cwd=tmp_path, FAULT="figure:3:after:SIGKILL"))
+    assert code == -signal.SIGKILL, stderr
+    (run,) = tmp_path.glob("outputs/*/*")
+    assert (run / "figures" / "reliability.png").exists()
+    assert json.loads((run / "report.json").read_text())["status"] == "reporting"
+    assert differences(result_of(complete(f"resume={run}", cwd=tmp_path)), expected) == []
+    assert (run / "figures" / "attention.png").exists()
 
 
 def test_auto_starts_and_goes_on(tmp_path):

@@ -35,7 +35,9 @@ def pictures(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(tmp_path_factory, pictures):
     outputs = tmp_path_factory.mktemp("outputs")
-    return lambda *overrides: load_config([*SETTINGS, f"dataset.root={pictures}", f"outputs={outputs}", *overrides])
+    return lambda *overrides: load_config(
+        [*SETTINGS, f"dataset.root={pictures}", f"outputs={outputs}", "figures=false", *overrides]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_other_pictures_are_another_run(begun, config, pictures):
     more = pictures / "red/more.png"
     Image.new("RGB", (9, 9)).save(more)
     try:
-        with pytest.raises(DataError, match=rf"^resume={begun}: the pictures are not those that the run began with"):
+        with pytest.raises(DataError, match=rf"^{begun}: the pictures are not those that the run began with"):
             train(config(f"resume={begun}"))
     finally:
         more.unlink()
@@ -134,6 +136,13 @@ def test_from_the_command_line_a_part_on_the_device(vit_train, pictures, tmp_pat
     report = json.loads((tmp_path / done.stdout.splitlines()[-1] / "report.json").read_text())
     assert report["split"] == {"train": 39, "validation": 9, "test": 12}
     assert "Warning" not in done.stderr
+    assert "could not be made" not in done.stderr
+    run = tmp_path / done.stdout.splitlines()[-1]
+    assert (run / "figures" / "augmentation.png").exists()
+    with (run / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 15
+    assert all(Path(row["file"]).parent.name == row["label_name"] for row in rows)
 
 
 def test_a_bad_folder_leaves_nothing_behind(vit_train, tmp_path):

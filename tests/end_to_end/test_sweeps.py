@@ -107,7 +107,7 @@ def test_a_sweep_that_is_killed_stops_its_jobs_and_goes_on_to_the_same_end(tmp_p
     while RunDir(run).in_use:
         assert time.monotonic() < deadline, "the job goes on"
         time.sleep(0.05)
-    assert not (run / "report.json").exists()
+    assert not RunDir(run).finished
     code, stdout, stderr = finish(start(*arguments, "sweep.resume=auto", cwd=tmp_path))
     sweep = run.parents[3]
     assert (code, stdout[-1]) == (1, str(sweep.relative_to(tmp_path))), stderr

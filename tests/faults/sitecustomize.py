@@ -4,22 +4,19 @@ FAULT is NAME:COUNT:WHEN:SIGNAL; the signal comes at the COUNT-th call of NAME, 
 """
 
 import os
-import pathlib
-import shutil
+import pkgutil
 import signal
 from collections.abc import Callable
 from typing import Any
 
-from vit_train.console import TrainingDisplay
-from vit_train.interrupt import StopRequest
-
 PLACES = {
-    "fsync": (os, "fsync"),
-    "rename": (pathlib.Path, "rename"),
-    "replace": (pathlib.Path, "replace"),
-    "rmtree": (shutil, "rmtree"),
-    "check": (StopRequest, "check"),
-    "step": (TrainingDisplay, "step"),
+    "fsync": "os.fsync",
+    "rename": "pathlib:Path.rename",
+    "replace": "pathlib:Path.replace",
+    "rmtree": "shutil.rmtree",
+    "check": "vit_train.interrupt:StopRequest.check",
+    "step": "vit_train.console:TrainingDisplay.step",
+    "figure": "matplotlib.figure:Figure.savefig",
 }
 
 
@@ -40,5 +37,6 @@ def faulty(function: Callable[..., Any], count: int, when: str, number: int) -> 
 
 if "FAULT" in os.environ:
     name, count, when, number = os.environ["FAULT"].split(":")
-    owner, attribute = PLACES[name]
+    place, _, attribute = PLACES[name].rpartition(".")
+    owner = pkgutil.resolve_name(place)
     setattr(owner, attribute, faulty(getattr(owner, attribute), int(count), when, signal.Signals[number]))

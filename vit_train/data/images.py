@@ -20,6 +20,10 @@ class ImageSource(Protocol):
     def size(self) -> tuple[int, int]:
         """Height and width of every image, in pixels."""
 
+    @property
+    def paths(self) -> "npt.NDArray[np.object_] | None":
+        """str [N]: the images' files, if they have any."""
+
     def __len__(self) -> int: ...
 
     def take(self, indices: Indices) -> "ImageSource":
@@ -46,6 +50,10 @@ class Examples:
     def size(self) -> tuple[int, int]:
         """Height and width of every image, in pixels."""
         return self.images.shape[1], self.images.shape[2]
+
+    @property
+    def paths(self) -> None:
+        """There are no files."""
 
     def take(self, indices: Indices) -> "Examples":
         """The examples at `indices`, as copies."""

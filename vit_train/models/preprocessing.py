@@ -61,3 +61,16 @@ class ClassNames(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "names": list(self.names)}
+
+
+def network_of(model: keras.Model) -> keras.Model:
+    """The network inside a model that `with_preprocessing` made."""
+    return model.layers[-2]
+
+
+def prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Raw images [B, H, W, 3] as the network of such a model sees them: float32 [B, S, S, 3], values in [0, 255]."""
+    x = images
+    for layer in model.layers[1:-2]:
+        x = layer(x)
+    return np.asarray(keras.ops.convert_to_numpy(x))

@@ -2,7 +2,7 @@
 
 import keras
 
-from vit_train.config import VitConfig
+from vit_train.model_config import VitConfig
 from vit_train.models.layers import PatchEmbedding, Patches, TransformerBlock
 
 

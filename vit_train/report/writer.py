@@ -1,81 +1,134 @@
-"""The report of a run: report.json for scripts, report.md for people."""
+"""What a run found, as report.json."""
 
 import dataclasses
 import json
-from dataclasses import dataclass
+import shutil
+import statistics
+from dataclasses import dataclass, field
 from typing import Any
 
-from vit_train.console import duration
-from vit_train.evaluate import ClassScores, Scores
+from vit_train import history
+from vit_train.config import Config
+from vit_train.data.superclasses import superclasses_of
+from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
+from vit_train.history import Row
+from vit_train.metrics import ClassScores, Evaluation, Scores, evaluate, evaluate_classes
+from vit_train.predictions import Predictions
 from vit_train.run_dir import RunDir
+
+SCHEMA_VERSION = 1  # of report.json, described by report.schema.json; higher when a key goes or changes its meaning
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run found. Accuracies are fractions in [0, 1], losses in nats, `best_epoch` counts from 1."""
+    """What a run found. Accuracies are fractions in [0, 1], losses in nats, `best_epoch` counts from 1.
 
+    `status` is "completed"; "reporting" while figures and pages are made, when all numbers are there; "interrupted" or
+    "failed", when the test set was not read, and where `error` says why.
+    """
+
+    status: str
+    error: str | None
     dataset: str
     model: str
     parameters: int
     split: dict[str, int]
-    best_epoch: int
-    validation: Scores
-    test: Scores
+    best_epoch: int | None
+    validation: Scores | None
+    test: Evaluation | None
     per_class: list[ClassScores]
     training: dict[str, Any]
-    status: str
     run_dir: str
+    exports: dict[str, int] = field(default_factory=dict)  # bytes of each file of exported weights
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the labels."""
+        return tuple(row.name for row in self.per_class)
+
+
+def of_training(config: Config, run: RunDir, split: dict[str, int], parameters: int, rows: list[Row]) -> Report:
+    """What is known without the test set and the optimizer; `rows` are those of history.csv, possibly none."""
+    best = history.best(rows, config.train.checkpoint.monitor) if rows else None
+    return Report(
+        status="reporting",
+        error=None,
+        dataset=config.dataset.name,
+        model=config.model.name,
+        parameters=parameters,
+        split=split,
+        best_epoch=int(best["epoch"]) if best else None,
+        validation=Scores(best["val_loss"], best["val_accuracy"], best["val_top5_accuracy"]) if best else None,
+        test=None,
+        per_class=[],
+        training=_totals(rows, config),
+        run_dir=str(run.path),
+    )
+
+
+def with_test(report: Report, found: Predictions, class_names: tuple[str, ...], skipped_steps: int) -> Report:
+    """The report of a run that has come to its end, with what `found` says of the test set."""
+    return dataclasses.replace(
+        report,
+        test=evaluate(found, superclasses_of(report.dataset, class_names)),
+        per_class=evaluate_classes(found, class_names),
+        training={**report.training, "skipped_steps": skipped_steps},
+    )
+
+
+def _totals(rows: list[Row], config: Config) -> dict[str, Any]:
+    """Totals over the epochs; the throughput is the median epoch's, which leaves out the start-up of the first."""
+    return {
+        "epochs": len(rows),
+        "planned_epochs": config.train.epochs,
+        "steps": int(rows[-1]["step"]) if rows else 0,
+        "skipped_steps": None,
+        "seconds": sum(row["seconds"] for row in rows),
+        "images_per_second": statistics.median(row["images_per_second"] for row in rows) if rows else None,
+        "monitor": config.train.checkpoint.monitor,
+    }
 
 
 def write(report: Report, run: RunDir) -> None:
-    """Writes report.md and report.json, the latter last: a run that has it is finished."""
-    replace_file(run.report_md, markdown(report))
-    replace_file(run.report_json, json.dumps(dataclasses.asdict(report), indent=2) + "\n")
+    """Writes report.json in one step."""
+    values = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(report)}
+    replace_file(run.report_json, json.dumps(values, indent=2) + "\n")
 
 
-def result_rows(report: Report) -> list[list[str]]:
-    """Rows [part, images, loss, accuracy, top-5 accuracy] for the validation and the test set."""
-    parts = (("validation", report.validation), ("test", report.test))
-    return [result_row(part, report.split[part], scores) for part, scores in parts]
+def remove(run: RunDir) -> None:
+    """Removes report, pages, predictions and figures; report.json first, so that the run is not finished any more."""
+    for path in (run.report_json, run.report_md, run.report_html, run.predictions):
+        path.unlink(missing_ok=True)
+    if run.figures.exists():
+        shutil.rmtree(run.figures)
 
 
-def result_row(part: str, images: int, scores: Scores) -> list[str]:
-    """[part, images, loss, accuracy, top-5 accuracy] of one set."""
-    return [part, f"{images:,}", f"{scores.loss:.4f}", f"{scores.accuracy:.2%}", f"{scores.top5_accuracy:.2%}"]
+def read(run: RunDir) -> Report:
+    """The report that report.json holds; raises CheckpointError if there is none, or one of another version."""
+    try:
+        values = json.loads(run.report_json.read_bytes())
+    except (OSError, ValueError):
+        raise CheckpointError(f"{run.report_json}: cannot be read; finish the run with resume={run.path}") from None
+    if (version := values.pop("schema_version", 0)) != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{run.report_json}: has schema_version {version}, but this vit-train reads {SCHEMA_VERSION}; "
+            "use the version that made the run"
+        )
+    kinds = {"validation": Scores, "test": Evaluation}
+    parts = {name: kind(**values[name]) if values[name] else None for name, kind in kinds.items()}
+    return Report(**{**values, **parts, "per_class": [ClassScores(**row) for row in values["per_class"]]})
 
 
 RESULT_HEADER = ["", "images", "loss", "accuracy", "top-5"]
 
 
-def markdown(report: Report) -> str:
-    """The report as one page of Markdown."""
-    training = report.training
-    return f"""# {report.model} on {report.dataset}: {report.test.accuracy:.2%} test accuracy
-
-{_table(RESULT_HEADER, result_rows(report))}
-
-The weights are those of epoch {report.best_epoch} of {training["epochs"]}, the best by {training["monitor"]}.
-The test set was read once, with them.
-
-- Parameters: {report.parameters:,}
-- Training images: {report.split["train"]:,}
-- Steps: {training["steps"]:,} in {duration(training["seconds"])} (h:mm:ss)
-- Bad steps left out: {training["skipped_steps"]:,}
-- Speed: {training["images_per_second"]:.0f} training images/s
-- Status: {report.status}
-
-## Classes
-
-{_table(["class", "accuracy", "top-5", "test images"], [_class_row(row) for row in report.per_class])}
-"""
+def result_rows(report: Report) -> list[list[str]]:
+    """Rows [part, images, loss, accuracy, top-5 accuracy] for the validation and the test set, as far as known."""
+    parts = (("validation", report.validation), ("test", report.test))
+    return [result_row(part, report.split[part], scores) for part, scores in parts if scores is not None]
 
 
-def _class_row(row: ClassScores) -> list[str]:
-    shares = ["-" if share is None else f"{share:.1%}" for share in (row.accuracy, row.top5_accuracy)]
-    return [row.name, *shares, f"{row.support:,}"]
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    rule = [":--", *["--:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+def result_row(part: str, images: int, scores: Scores) -> list[str]:
+    """[part, images, loss, accuracy, top-5 accuracy] of one set."""
+    return [part, f"{images:,}", f"{scores.loss:.4f}", f"{scores.accuracy:.2%}", f"{scores.top5_accuracy:.2%}"]

@@ -19,14 +19,16 @@ def run(options: argparse.Namespace) -> int:
     config = _config(found, options.dataset, options.root)
     model, names = load(found, config.compute)
     from vit_train.data import pipeline, sources, split
-    from vit_train.evaluate import score
+    from vit_train.evaluate import predict
+    from vit_train.metrics import evaluate
     from vit_train.report.writer import RESULT_HEADER, result_row
 
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     _require_fit(dataset, names, model.input_shape[1:3])
     with pipeline.data_errors():
-        logits = model.predict(pipeline.raw_batches(dataset.test, config.train.batch_size), verbose=0)
-    print_table(RESULT_HEADER, [result_row("test", len(dataset.test), score(logits, dataset.test.labels))])
+        batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
+        scores = evaluate(predict(model, batches.as_numpy_iterator()))
+    print_table(RESULT_HEADER, [result_row("test", len(dataset.test), scores)])
     return 0
 
 

@@ -1,0 +1,107 @@
+"""What a model says of each test image, and predictions.csv, which holds it. All test figures follow from it."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vit_train.files import replace_file
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Columns with a row for each of N images. Their size does not depend on the number of classes.
+
+    labels: int32 [N], the true classes.
+    top: int32 [N, T], the T = min(5, classes) most probable classes, the first one first; of ties, the lower index.
+    top_probabilities: float32 [N, T], theirs.
+    true_probabilities: float32 [N], those of the true classes.
+    losses: float32 [N], cross-entropy in nats.
+    briers: float32 [N], squared distance of the probabilities from the truth, summed over the classes; 0 to 2.
+    """
+
+    labels: npt.NDArray[np.int32]
+    top: npt.NDArray[np.int32]
+    top_probabilities: npt.NDArray[np.float32]
+    true_probabilities: npt.NDArray[np.float32]
+    losses: npt.NDArray[np.float32]
+    briers: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Whether the most probable class is the true one: bool [N]."""
+        return np.asarray(self.top[:, 0] == self.labels)
+
+    @property
+    def in_top(self) -> npt.NDArray[np.bool_]:
+        """Whether the true class is among the five most probable: bool [N]; with five classes or fewer it always is."""
+        return np.asarray((self.top == self.labels[:, None]).any(axis=1))
+
+    @property
+    def confidence(self) -> npt.NDArray[np.float32]:
+        """Probability of the most probable class: float32 [N]."""
+        return self.top_probabilities[:, 0]
+
+
+def join(parts: Iterable[Predictions]) -> Predictions:
+    """The rows of all parts, in their order; at least one part is needed."""
+    rows = list(parts)
+    columns = (np.concatenate([getattr(part, field.name) for part in rows]) for field in fields(Predictions))
+    return Predictions(*columns)
+
+
+def columns_of(places: int, with_files: bool = False) -> list[str]:
+    """The header of predictions.csv for the `places` = min(5, classes) most probable classes."""
+    top = [f"top{place}{part}" for place in range(1, places + 1) for part in ("", "_name", "_probability")]
+    return ["index", *["file"] * with_files, "label", "label_name", *top, "true_probability", "loss", "brier"]
+
+
+def write(
+    predictions: Predictions,
+    class_names: Sequence[str],
+    path: Path,
+    files: Sequence[str] | npt.NDArray[np.object_] | None = None,
+) -> None:
+    """Writes predictions.csv; `files` are the images' paths, if they have any. `read` gives the very same numbers."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns_of(predictions.top.shape[1], files is not None))
+    for index, label in enumerate(predictions.labels):
+        top = zip(predictions.top[index], predictions.top_probabilities[index], strict=True)
+        figures = (predictions.true_probabilities[index], predictions.losses[index], predictions.briers[index])
+        writer.writerow(
+            [index, *([files[index]] if files is not None else []), label, class_names[label]]
+            + [cell for place, share in top for cell in (place, class_names[place], share)]
+            + list(figures)
+        )
+    replace_file(path, text.getvalue())
+
+
+def read(path: Path) -> Predictions:
+    """The predictions that predictions.csv holds; raises OSError, or ValueError if it is no such file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    places = sum(name.startswith("top") and name[3:].isdigit() for name in reader.fieldnames or ())
+    if reader.fieldnames not in ([*columns_of(places)], [*columns_of(places, with_files=True)]):
+        raise ValueError(f"{path}: is not the predictions.csv of a run")
+    top = [f"top{place}" for place in range(1, places + 1)]
+
+    def floats(name: str) -> npt.NDArray[np.float32]:
+        return np.array([row[name] for row in rows], dtype=np.float32)
+
+    return Predictions(
+        labels=np.array([row["label"] for row in rows], dtype=np.int32),
+        top=np.array([[row[name] for name in top] for row in rows], dtype=np.int32),
+        top_probabilities=np.stack([floats(f"{name}_probability") for name in top], axis=1),
+        true_probabilities=floats("true_probability"),
+        losses=floats("loss"),
+        briers=floats("brier"),
+    )

@@ -1,0 +1,103 @@
+"""The figures of a run: which there are, what they show, and that none of them can spoil the rest."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from vit_train import history, predictions
+from vit_train.config import Config
+from vit_train.console import logger, say
+from vit_train.data.images import ImageSource
+from vit_train.data.superclasses import superclasses_of
+from vit_train.metrics import calibration, confusion
+from vit_train.models.preprocessing import network_of, prepared
+from vit_train.report import canvas, inside, pictures
+from vit_train.report.calibration import draw_reliability
+from vit_train.report.confusion import draw_confusion
+from vit_train.report.curves import draw_curves
+from vit_train.report.writer import Report
+from vit_train.run_dir import RunDir
+
+Drawing = tuple[str, Callable[[], Figure | None]]
+
+
+def draw(
+    report: Report, run: RunDir, config: Config, model: Any, test: ImageSource | None, training: ImageSource | None
+) -> list[str]:
+    """Draws into figures/ what the run directory, the model and the data set at hand allow.
+
+    Returns a sentence for each figure that could not be drawn; all others are there.
+    """
+    run.figures.mkdir(exist_ok=True)
+    drawings = [*_of_results(report, run, test)]
+    if model is not None:
+        drawings += _of_model(report, run, model, test)
+    if training is not None:
+        drawings.append(("augmentation", lambda: pictures.draw_augmentation(training, config)))
+    tasks = [(run.figures / f"{name}.png", partial(canvas.save, make)) for name, make in drawings]
+    if model is not None:
+        tasks += [(run.figures / name, partial(write_model, model)) for name in ("model.txt", "model.png")]
+    return [note for path, task in tasks if (note := attempt(path, task))]
+
+
+def attempt(path: Path, task: Callable[[Path], None]) -> str | None:
+    """Lets `task` write a file; if it fails, returns a sentence, which the user sees, too, and leaves no file.
+
+    train.log gets the traceback.
+    """
+    try:
+        task(path)
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        note = f"{path.name} could not be made ({type(error).__name__}: {error})"
+        say(f"note: {note}; the numbers are safe, and train.log has the traceback")
+        logger.info("traceback", exc_info=True)
+        return note
+    return None
+
+
+def _of_results(report: Report, run: RunDir, test: ImageSource | None) -> Iterator[Drawing]:
+    rows, best, names = history.read(run.history), report.best_epoch, report.class_names
+    if best is not None:
+        yield "curves", lambda: draw_curves(rows, best)
+    if report.test is None:
+        return
+    found, superclasses = predictions.read(run.predictions), superclasses_of(report.dataset, names)
+    yield "confusion", lambda: draw_confusion(confusion(found, len(names)), names, superclasses)
+    yield "reliability", lambda: draw_reliability(calibration(found))
+    if test is not None:
+        yield "right", lambda: pictures.draw_right(found, test, names)
+        yield "mistakes", lambda: pictures.draw_mistakes(found, test, names)
+
+
+def _of_model(report: Report, run: RunDir, model: Any, test: ImageSource | None) -> Iterator[Drawing]:
+    network = network_of(model)
+    yield "filters", lambda: inside.draw_filters(network)
+    yield "positions", lambda: inside.draw_positions(network)
+    if test is None:
+        return
+    few = np.arange(min(6, len(test)))
+    names = [f"#{index} {report.class_names[test.labels[index]]}" for index in few]
+    yield "attention", lambda: inside.draw_attention(network, prepared(model, test.read(few)), names)
+    yield "patches", lambda: _patches(model, test.read(few[:1]))
+
+
+def _patches(model: Any, images: np.ndarray) -> Figure | None:
+    size = inside.patch_size(network_of(model))
+    return pictures.draw_patches(images[0], prepared(model, images)[0], size) if size else None
+
+
+def write_model(model: Any, path: Path) -> None:
+    """The layers as a table (.txt) or, where Graphviz is installed, as a graph (.png)."""
+    if path.suffix == ".txt":
+        lines: list[str] = []
+        model.summary(print_fn=lines.append, expand_nested=True, line_length=100)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    elif shutil.which("dot"):
+        keras.utils.plot_model(network_of(model), path, show_shapes=True, show_layer_names=True, dpi=96)

@@ -1,0 +1,91 @@
+"""What a Vision Transformer has learnt: patch filters, positions, attention. Another network has none of these."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from vit_train.models.attention import attention_weights, layers_of, over_patches, rollout
+from vit_train.models.layers import PatchEmbedding, Patches
+from vit_train.report.canvas import figure, mosaic, shorten, without_axes
+
+FILTERS, PLACES = 64, 12  # shown at most: filters, and positions per side of the image
+
+
+def patch_size(network: keras.Model) -> int | None:
+    """Side of the patches in pixels; None for a network without patches."""
+    found = layers_of(network, Patches)
+    return int(found[0].patch_size) if found else None
+
+
+def draw_filters(network: keras.Model) -> Figure | None:
+    """The patch embedding's filters as patches of colour, those of the largest norm, each over its own range."""
+    found, size = layers_of(network, PatchEmbedding), patch_size(network)
+    if not found or size is None:
+        return None
+    kernel = keras.ops.convert_to_numpy(found[0].projection.kernel).T
+    chosen = np.sort(np.argsort(-np.linalg.norm(kernel, axis=1), kind="stable")[:FILTERS])
+    filters = kernel[chosen].reshape(-1, size, size, 3)
+    filters = 0.5 + 0.5 * filters / np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    drawn = figure(f"Patch-embedding filters: {len(chosen)} of {len(kernel)}", 6, 6.3)
+    axes = drawn.subplots()
+    axes.imshow(np.nan_to_num(mosaic(filters, math.ceil(math.sqrt(len(filters)))), nan=1.0))
+    axes.set_title("grey is 0; each filter is scaled to its own largest weight")
+    without_axes(axes)
+    return drawn
+
+
+def draw_positions(network: keras.Model) -> Figure | None:
+    """Cosine similarity of each patch's position embedding with all others, one small map per patch."""
+    found = layers_of(network, PatchEmbedding)
+    if not found or found[0].position_embedding == "none":
+        return None
+    table = np.asarray(keras.ops.convert_to_numpy(found[0].positions))[int(found[0].class_token) :]
+    side = math.isqrt(len(table))
+    unit = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+    maps = (unit @ unit.T).reshape(side, side, side, side)
+    shown = np.arange(0, side, math.ceil(side / PLACES))
+    tiles = maps[np.ix_(shown, shown)].reshape(-1, side, side)
+    drawn = figure("Similarity of position embeddings", 7, 6.3)
+    axes = drawn.subplots()
+    image = axes.imshow(mosaic(tiles, len(shown)), vmin=-1, vmax=1, cmap="viridis")
+    middles = np.arange(len(shown)) * (side + 1) + (side - 1) / 2
+    axes.set_xticks(middles, shown + 1)
+    axes.set_yticks(middles, shown + 1)
+    axes.set(xlabel="column of the patch", ylabel="row of the patch")
+    axes.set_title("each small map compares one patch's position with those of all patches")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    drawn.colorbar(image, ax=axes, shrink=0.6).set_label("cosine similarity")
+    return drawn
+
+
+def draw_attention(network: keras.Model, prepared: np.ndarray, names: Sequence[str]) -> Figure | None:
+    """Images as the network sees them (float32 [B, S, S, 3], in [0, 255]), its last block's attention, and rollout."""
+    weights = attention_weights(network, prepared)
+    if not weights:
+        return None
+    last, whole = (over_patches(flow, network) for flow in (weights[-1].mean(axis=1), rollout(weights)))
+    rows = math.ceil(len(prepared) / 2)
+    drawn = figure("Attention", 10, 1.85 * rows + 0.6)
+    places = drawn.subplots(rows, 6, squeeze=False).reshape(-1, 3)
+    for axes in places.ravel():
+        without_axes(axes)
+    for (plain, *maps), image, name, *shares in zip(places, prepared, names, last, whole, strict=False):
+        plain.imshow(image / 255)
+        plain.set_title(shorten(name), fontsize=8)
+        for axes, share, title in zip(maps, shares, ("last block", "rollout"), strict=True):
+            _overlay(axes, image, share, title)
+    return drawn
+
+
+def _overlay(axes: Any, image: np.ndarray, share: np.ndarray, title: str) -> None:
+    """The image, bright where attention goes; the title has the least and the largest share, 1 being an even one."""
+    size = len(image)
+    axes.imshow(image.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
+    extent = (-0.5, size - 0.5, size - 0.5, -0.5)
+    axes.imshow(share, cmap="inferno", alpha=0.6, extent=extent, interpolation="bilinear")
+    axes.set_title(f"{title}: {share.min():.2g} to {share.max():.2g}", fontsize=8)

@@ -1,0 +1,120 @@
+"""report.html and report.md, from what is in the run directory."""
+
+import base64
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from vit_train import predictions
+from vit_train.config import Config
+from vit_train.console import duration
+from vit_train.files import replace_file
+from vit_train.metrics import ClassScores, confusion
+from vit_train.report.recipe import nearest_recipe
+from vit_train.report.writer import RESULT_HEADER, Report, result_rows
+from vit_train.run_dir import RunDir
+
+CONFUSIONS = 10  # pairs of classes in the list of the most frequent ones
+EXTREMES = 5  # best and worst classes, at most
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """So many images of class `true` were taken for `predicted`, `share` of all that are of it."""
+
+    true: str
+    predicted: str
+    count: int
+    share: float
+
+
+def write(template: str, report: Report, run: RunDir, config: Config, notes: list[str], path: Path) -> None:
+    """Writes the page that `template` makes of a run to `path`; the HTML needs no other file and no network."""
+    replace_file(path, _render(template, report, run, config, notes))
+
+
+def _render(template: str, report: Report, run: RunDir, config: Config, notes: list[str]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("vit_train", "report"),
+        autoescape=jinja2.select_autoescape(("html.j2",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=_percent, interval=_interval, duration=duration, cell=_cell)
+    environment.globals["picture"] = lambda name: _picture(run.figures / f"{name}.png")
+    recipe, differences = nearest_recipe(config)
+    taken_for = _confusions(report, run)
+    best, worst = _extremes(report.per_class)
+    return environment.get_template(template).render(
+        report=report,
+        run=run,
+        notes=notes,
+        machine=json.loads(run.environment.read_text(encoding="utf-8")),
+        recipe=recipe,
+        differences=differences,
+        result_header=RESULT_HEADER,
+        result_rows=result_rows(report),
+        best=best,
+        worst=worst,
+        confusions=sorted(taken_for, key=lambda pair: -pair.count)[:CONFUSIONS],
+        mostly={pair.true: pair for pair in sorted(taken_for, key=lambda pair: pair.count)},
+        model_text=_text(run.figures / "model.txt"),
+    )
+
+
+def _extremes(rows: list[ClassScores]) -> tuple[list[ClassScores], list[ClassScores]]:
+    """Best and worst classes by accuracy, without overlap."""
+    order = sorted((row for row in rows if row.accuracy is not None), key=lambda row: -(row.accuracy or 0))
+    count = min(EXTREMES, len(order) // 2)
+    return order[:count], order[::-1][:count]
+
+
+def _confusions(report: Report, run: RunDir) -> list[Confusion]:
+    if report.test is None:
+        return []
+    names = report.class_names
+    matrix = confusion(predictions.read(run.predictions), len(names))
+    support = matrix.sum(axis=1)
+    np.fill_diagonal(matrix, 0)
+    return [
+        Confusion(names[true], names[guess], int(matrix[true, guess]), float(matrix[true, guess] / support[true]))
+        for true, guess in np.argwhere(matrix)
+    ]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    address: str
+    width: int
+    height: int
+
+
+def _picture(path: Path) -> _Picture | None:
+    """A PNG as a data URI with its size in pixels, which its header has; None if there is no such file."""
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    width, height = struct.unpack(">II", data[16:24])
+    return _Picture(f"data:image/png;base64,{base64.b64encode(data).decode()}", width, height)
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}%}"
+
+
+def _interval(pair: tuple[float, float]) -> str:
+    return f"{pair[0]:.1%} to {pair[1]:.1%}"
+
+
+def _cell(text: str) -> str:
+    """A text that cannot end a cell of a Markdown table."""
+    return text.replace("|", "\\|")
