@@ -40,8 +40,11 @@ def test_the_json_has_plan_and_results_and_is_still_a_plan(planned, ran):
 
 def test_the_page_needs_nothing_else_and_shows_all(planned, ran):
     sweep = finished(planned("seed=1,2,3"), ran)
+    run = sweep.run(sweep.jobs[1])
+    run.report_html.touch()
+    board.write(sweep)
     page = (sweep.path / "sweep.html").read_text()
-    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert re.findall(r'(?:src|href)="(?!data:)([^"]*)', page) == [str(run.report_html.relative_to(sweep.path))]
     assert page.count("data:image/svg+xml;base64,") == 2
     for text in ("75.00%", "50.00%", "62.50%", "&lt;gone&gt; &amp; lost", str(sweep.log(sweep.jobs[2]))):
         assert text in page

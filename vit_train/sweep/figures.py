@@ -11,10 +11,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from vit_train.report.canvas import BLUE, GREY, STYLE
 from vit_train.sweep.plan import Job
 from vit_train.sweep.ranking import labels
 
-_STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "sweep"}
 _COLOURS = matplotlib.colormaps["viridis"]
 _MOST_TICKS = 12
 _APART = 0.06  # how far lines through the same value are drawn from each other, as a share of the axis
@@ -57,7 +57,7 @@ class Scale:
 
 def draw(keys: Sequence[str], jobs: Sequence[Job]) -> list[str]:
     """SVGs of at least one job: parallel coordinates, then one plot for each key."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "sweep"}):
         return [_svg(parallel_coordinates(keys, jobs)), *(_svg(against(key, jobs)) for key in keys)]
 
 
@@ -88,7 +88,7 @@ def parallel_coordinates(keys: Sequence[str], jobs: Sequence[Job]) -> Figure:
 
 def _upright(axes: Any, x: int, ticks: Sequence[tuple[float, str]]) -> None:
     """An axis at `x` with text at heights from 0 to 1; of very many only some."""
-    axes.axvline(x, color="#767676", linewidth=0.8, zorder=0)
+    axes.axvline(x, color=GREY, linewidth=0.8, zorder=0)
     for height, text in ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]:
         axes.annotate(text, (x, height), (4, 0), textcoords="offset points", va="center", fontsize=8,
                       bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7})  # fmt: skip
@@ -102,9 +102,9 @@ def against(key: str, jobs: Sequence[Job]) -> Figure:
     figure = Figure(figsize=(4.2, 3), layout="constrained")
     axes = figure.subplots()
     for value, accuracies in found.items():
-        axes.plot([scale.place(value)] * len(accuracies), accuracies, "o", color="#0072B2", alpha=0.6)
+        axes.plot([scale.place(value)] * len(accuracies), accuracies, "o", color=BLUE, alpha=0.6)
     means = [statistics.fmean(accuracies) for accuracies in found.values()]
-    axes.plot(scale.places, means, "-" if scale.numbers else "_", markersize=24, color="#767676", zorder=0)
+    axes.plot(scale.places, means, "-" if scale.numbers else "_", markersize=24, color=GREY, zorder=0)
     every = math.ceil(len(scale.values) / _MOST_TICKS)
     axes.set_xticks(scale.places[::every], scale.values[::every])
     axes.set(xlabel=key + (", logarithmic" if scale.logarithmic else ""), ylabel="validation accuracy (%)")

@@ -6,7 +6,7 @@ import shlex
 import jinja2
 
 from vit_train.sweep import figures
-from vit_train.sweep.plan import Sweep
+from vit_train.sweep.plan import Job, Sweep
 from vit_train.sweep.ranking import job_table, ranked, spread_table, spreads, unfinished, why
 
 
@@ -29,8 +29,15 @@ def render(sweep: Sweep) -> str:
         best=jobs[0] if jobs else None,
         jobs=job_table(sweep.keys, jobs),
         spreads=spread_table(found) if found else None,
+        links=[_link(sweep, job) for job in jobs],
         left_columns=1 + len(sweep.keys),
         unfinished=unfinished(sweep),
         why=lambda job: why(sweep, job),
         pictures=[base64.b64encode(picture.encode()).decode() for picture in pictures],
     )
+
+
+def _link(sweep: Sweep, job: Job) -> str | None:
+    """The page of a job's run, as seen from this one; so the sweep's folder can be moved."""
+    run = sweep.run(job)
+    return str(run.report_html.relative_to(sweep.path)) if run and run.report_html.exists() else None
