@@ -26,7 +26,7 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_for_each_change(planned, c
 
 @pytest.fixture
 def terminal(monkeypatch):
-    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=12, color_system=None)
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=8, color_system=None)
     monkeypatch.setattr(display, "stderr", console)
     return console
 
@@ -44,11 +44,11 @@ def test_the_table_shows_state_epoch_accuracy_and_time_left(planned, ran, termin
 
 
 def test_with_more_jobs_than_lines_the_running_ones_are_shown(planned, terminal):
-    sweep = planned("seed=range(20)")
-    sweep.jobs[19].state = "running"
+    sweep = planned("seed=range(9)")
+    sweep.jobs[8].state = "running"
     terminal.print(display.LiveTable(sweep).draw())
     lines = terminal.file.getvalue().splitlines()
-    assert any(line.split()[:3] == ["20", "seed=19", "running"] for line in lines)
+    assert any(line.split()[:3] == ["9", "seed=8", "running"] for line in lines)
     assert len(lines) == terminal.height - 1
 
 
