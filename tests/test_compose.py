@@ -43,6 +43,8 @@ from vit_train.errors import ConfigError
         ("seed=-1", "seed=-1: must be at least 0"),
         ("compute.backend=jaxx", "compute.backend=jaxx: must be one of tensorflow, jax, torch; did you mean jax"),
         ("=3", "=3: there is no key"),
+        ("sweep=seeds", "sweep=seeds: is for a sweep; add -m"),
+        ("sweep.jobs=2", "sweep.jobs=2: is for a sweep; add -m"),
     ],
 )
 def test_each_mistake_is_one_sentence(override, message):
@@ -81,10 +83,38 @@ def test_the_yaml_of_a_config_is_read_back(tmp_path):
         (["seed=1,2", "model.depth=3"], [["seed=1", "model.depth=3"], ["seed=2", "model.depth=3"]]),
         (["seed=range(3)"], [["seed=0"], ["seed=1"], ["seed=2"]]),
         (["seed=1,2", "model.depth=choice(3,4)"], [[f"seed={s}", f"model.depth={d}"] for s in (1, 2) for d in (3, 4)]),
+        (["seed=range(4,0,step=-2)"], [["seed=4"], ["seed=2"]]),
         (["dataset=glob(cifar*)"], [["dataset=cifar10"], ["dataset=cifar100"]]),
+        (
+            ["experiment=glob(keras_io*,exclude=*2021)"],
+            [["experiment=keras_io_2026"], ["experiment=keras_io_keras3"]],
+        ),
+        (["optimizer.learning_rate=sort(1e-2,1e-3)"], [[f"optimizer.learning_rate={rate}"] for rate in (0.001, 0.01)]),
         (["model.head_units=[8],[8,4]"], [["model.head_units=[8]"], ["model.head_units=[8,4]"]]),
         ([], [[]]),
     ],
 )
 def test_a_sweep_is_all_combinations(sweep, runs):
     assert expand(sweep) == runs
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        (["seed=range(1e9)"], "seed=range(1e9): has more than the 1,000 values that a sweep can have"),
+        (["seed=shuffle(range(1e18))"], "seed=shuffle(range(1e18)): has more than the 1,000 values"),
+        (["seed=range(0,1,1e-300)"], "seed=range(0,1,1e-300): has more than the 1,000 values"),
+        (["seed=range(999)", "model.depth=1,2"], "seed=range(999) model.depth=1,2: asks for 1,998 runs; a sweep has"),
+        (["seed=range(0,5,0)"], "seed=range(0,5,0): cannot be counted through"),
+        (["seed=range(nan)"], "seed=range(nan): cannot be counted through"),
+        (["seed=interval(0,1)"], "seed=interval(0,1): cannot be counted through"),
+        (["seed=range(3,1)"], "seed=range(3,1): stands for no value at all"),
+        (["dataset=glob(x*)"], "dataset=glob(x*): stands for no value at all; there are cifar10, cifar100, digits,"),
+        (["seed=glob(*)"], "seed=glob(*): stands for no value at all"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_one_sentence(sweep, message):
+    with pytest.raises(ConfigError) as error:
+        expand(sweep)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-from vit_train.config import Config
+from vit_train.config import Config, SweepConfig
 from vit_train.convert import keys_of
 from vit_train.groups import groups
 from vit_train.help import help_text
@@ -8,7 +8,7 @@ LINES = help_text().splitlines()
 
 def test_every_key_stands_with_default_and_meaning():
     """Once, but for the keys that several models have."""
-    for name, field, _ in keys_of(Config):
+    for name, field, _ in (*keys_of(Config), *keys_of(SweepConfig, "sweep.")):
         index, *others = [i for i, line in enumerate(LINES) if line.startswith(f"  {name} = ")]
         assert field.metadata["doc"] in LINES[index + 1]
         assert not others or name.startswith("model.")

@@ -10,6 +10,7 @@ import pytest
 from vit_train import resume
 from vit_train.compose import expand
 from vit_train.runs.cli import parser
+from vit_train.sweep import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -29,7 +30,7 @@ def test_each_command_for_finished_runs_is_understood(command):
 @pytest.mark.parametrize("command", commands(README, "vit-train"), ids=" ".join)
 def test_each_command_of_the_readme_has_a_config(command):
     arguments = [argument for argument in command[1:] if argument != "-m"]
-    for overrides in expand(arguments) if "-m" in command else [arguments]:
+    for overrides in expand(settings.read(arguments)[1]) if "-m" in command else [arguments]:
         resume.load(overrides)
 
 

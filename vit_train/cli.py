@@ -2,9 +2,7 @@
 
 import argparse
 import os
-import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -54,7 +52,11 @@ def _run(arguments: list[str]) -> int:
         _inform(options.version)
         return 0
     if options.multirun:
-        return _sweep(options.overrides, ["--config", options.config] if options.config else [])
+        from vit_train.sweep.command import run
+
+        if options.cfg:
+            raise ConfigError("--cfg job: shows the config of one run; leave out -m")
+        return run(options.overrides, options.config)
     from vit_train import resume
     from vit_train.compose import to_yaml
 
@@ -109,28 +111,3 @@ def _complete() -> int:
 
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(lambda _: None)()
     return 0
-
-
-def _sweep(overrides: list[str], flags: list[str]) -> int:
-    """Runs every combination in a process of its own, so that one run's failure or memory is not the next one's."""
-    from vit_train.compose import expand
-    from vit_train.console import say, say_error
-
-    jobs = expand(overrides)
-    failures = []
-    for number, job in enumerate(jobs, 1):
-        say(f"[{number}/{len(jobs)}] vit-train {shlex.join(job)}")
-        if code := _wait(subprocess.Popen([sys.executable, "-m", "vit_train", *flags, *job])):
-            failures.append(f"run {number} ended with exit code {code}: vit-train {shlex.join(job)}")
-    for failure in failures:
-        say_error(failure)
-    return 1 if failures else 0
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """The exit code of a run. Ctrl-C reaches the run, too: it may save its state before the sweep ends."""
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        raise

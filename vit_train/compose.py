@@ -1,12 +1,14 @@
 """Command-line overrides and conf/*.yaml -> Config, through Hydra. Every mistake becomes one sentence."""
 
 import itertools
+import math
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,6 +18,8 @@ from vit_train.config import Config
 from vit_train.convert import convert, keys_of, nearest, unknown_key
 from vit_train.errors import ConfigError
 from vit_train.groups import config_folder, groups
+
+MOST_RUNS = 1000  # of a sweep; checking a config takes a tenth of a second
 
 
 def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Config:
@@ -50,19 +54,37 @@ def parse(text: str) -> Override:
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """The arguments of every run of a sweep: all combinations of its lists, ranges, choices and globs over options."""
-    return [list(job) for job in itertools.product(*map(_choices, overrides))]
+    """The arguments of every run of a sweep: all combinations of its lists, ranges, choices and globs over options.
+
+    Raises ConfigError if there are none, or more than `MOST_RUNS`.
+    """
+    choices = [_choices(text) for text in overrides]
+    if (runs := math.prod(map(len, choices))) > MOST_RUNS:
+        raise ConfigError(f"{' '.join(overrides)}: asks for {runs:,} runs; a sweep has at most {MOST_RUNS:,}")
+    return [list(job) for job in itertools.product(*choices)]
 
 
 def _choices(text: str) -> list[str]:
     override = parse(text)
-    key = override.get_key_element()
-    value: object = override.value()
-    if isinstance(value, Glob):
-        return [f"{key}={option}" for option in value.filter(groups().get(override.key_or_group, []))]
-    return (
-        [f"{key}={choice}" for choice in override.sweep_string_iterator()] if override.is_sweep_override() else [text]
-    )
+    if not override.is_sweep_override():
+        return [text]
+    key, value = override.get_key_element(), typing.cast(object, override.value())  # Hydra leaves Glob out of its type
+    options = groups().get(override.key_or_group, [])
+    try:
+        if isinstance(value, RangeSweep) and _length(value) > MOST_RUNS:
+            raise ConfigError(f"{text}: has more than the {MOST_RUNS:,} values that a sweep can have")
+        found = value.filter(options) if isinstance(value, Glob) else list(override.sweep_string_iterator())
+    except (HydraException, ValueError, ArithmeticError) as error:
+        raise ConfigError(f"{text}: cannot be counted through ({_first_line(error)}); give a list KEY=A,B") from None
+    if not found:
+        hint = f"; there are {', '.join(options)}" if options else ""
+        raise ConfigError(f"{text}: stands for no value at all{hint}")
+    return [f"{key}={choice}" for choice in found]
+
+
+def _length(value: RangeSweep) -> float:
+    """How many values a range has, roughly, and without counting through it."""
+    return (float(value.stop or 0) - float(value.start or 0)) / float(value.step)
 
 
 def _forced(text: str) -> str:
@@ -74,6 +96,8 @@ def _forced(text: str) -> str:
 def _check(text: str, override: Override) -> None:
     """Finds what Hydra would let pass, or would say in many lines."""
     key, options = override.key_or_group, groups().get(override.key_or_group)
+    if key.split(".")[0] == "sweep":
+        raise ConfigError(f"{text}: is for a sweep; add -m")
     if override.package is not None or override.is_delete():
         raise ConfigError(f"{text}: keys cannot be moved or removed; set a value with KEY=VALUE")
     if override.is_sweep_override():

@@ -172,6 +172,15 @@ class Config:
         return dataclasses.asdict(self, dict_factory=_plain)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """What a sweep can be told besides what its runs are; only with -m, and in no run's config."""
+
+    jobs: int = key("runs at once, which share out the GPUs, one each, and the CPU cores", minimum=1)
+    resume: str | None = key("a sweep's folder to go on with; auto takes the newest of the same command")
+    retry_failed: bool = key("whether going on with a sweep also starts its failed runs again")
+
+
 def _plain(items: list[tuple[str, Any]]) -> Any:
     values = dict(items)
     if values.keys() == {"value", "unit"}:  # a Duration

@@ -5,7 +5,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from vit_train.config import Config
+from vit_train.config import Config, SweepConfig
 from vit_train.convert import describe, keys_of, name_of, show, variants
 from vit_train.groups import config_folder, groups
 
@@ -13,7 +13,9 @@ _HEAD = """\
 vit-train trains Vision Transformers on small images and leaves a run directory with a report.
 
   vit-train [GROUP=OPTION ...] [KEY=VALUE ...]     train; without arguments the keras.io reference on CIFAR-100
-  vit-train -m KEY=A,B ...                         one run for each combination, each in a process of its own
+  vit-train -m KEY=A,B ... [sweep.jobs=N]          one run for each combination, each in a process of its own
+  vit-train -m sweep=NAME ...                      a ready sweep
+  vit-train -m sweep.resume=DIR                    go on with a sweep; auto instead of DIR takes the newest such one
   vit-train --cfg job [...]                        print the resolved config and stop
   vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
   vit-train --version | --help
@@ -42,6 +44,8 @@ def help_text() -> str:
         lines += ["", f"Keys of {title} (default; type; meaning)", *_keys(keys_of(section, prefix), values)]
     others = [key for key in keys_of(Config) if "." not in key[0]]
     lines += ["", "Other keys", *_keys(others, dict(_flatten(main)))]
+    sweep = _keys(keys_of(SweepConfig, "sweep."), dict(_flatten(_read("sweep"), "sweep.")))
+    lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *sweep]
     lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
     return "\n".join(lines)
 

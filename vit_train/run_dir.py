@@ -11,6 +11,26 @@ from pathlib import Path
 from vit_train.errors import CheckpointError, ConfigError
 
 
+def new_folder(outputs: str, name: str, part: str) -> Path:
+    """Makes OUTPUTS/DATE/TIME-NAME with the folder `part` in it; TIME has microseconds, so no two runs share one.
+
+    Raises ConfigError if it cannot be made.
+    """
+    try:
+        while True:
+            now = datetime.now()
+            path = Path(outputs) / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S.%f}-{name}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            (path / part).mkdir()
+            return path
+    except OSError as error:
+        raise ConfigError(f"outputs={outputs}: cannot hold a run directory: {error.strerror}") from None
+
+
 @dataclass(frozen=True)
 class RunDir:
     """What one run leaves behind. Paths only; the files are written by those who know their content."""
@@ -19,20 +39,8 @@ class RunDir:
 
     @classmethod
     def create(cls, outputs: str, dataset: str, model: str) -> "RunDir":
-        """Makes a new directory OUTPUTS/DATE/TIME-DATASET-MODEL; TIME has microseconds, so no two runs share one."""
-        try:
-            while True:
-                now = datetime.now()
-                path = Path(outputs) / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S.%f}-{dataset}-{model}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    path.mkdir()
-                except FileExistsError:
-                    continue
-                (path / "checkpoints").mkdir()
-                return cls(path)
-        except OSError as error:
-            raise ConfigError(f"outputs={outputs}: cannot hold a run directory: {error.strerror}") from None
+        """Makes a new directory OUTPUTS/DATE/TIME-DATASET-MODEL."""
+        return cls(new_folder(outputs, f"{dataset}-{model}", "checkpoints"))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

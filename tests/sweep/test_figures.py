@@ -1,0 +1,42 @@
+from xml.etree import ElementTree
+
+import pytest
+
+from vit_train.sweep import figures
+from vit_train.sweep.figures import Scale
+
+
+@pytest.mark.parametrize(
+    ("values", "ordered", "shares"),
+    [
+        (["8", "2", "4", "2"], ["2", "4", "8"], [0, 1 / 3, 1]),
+        (["0.01", "0.0001", "0.001"], ["0.0001", "0.001", "0.01"], [0, 0.5, 1]),
+        (["0", "100", "10"], ["0", "10", "100"], [0, 0.1, 1]),
+        (["vit", "null", "2"], ["vit", "null", "2"], [0, 0.5, 1]),
+        (["nan", "1"], ["nan", "1"], [0, 1]),
+        (["7", "7"], ["7"], [0.5]),
+    ],
+)
+def test_values_stand_by_size_or_in_turn(values, ordered, shares):
+    scale = Scale.of(values)
+    assert scale.values == ordered
+    assert [scale.share(value) for value in ordered] == pytest.approx(shares)
+
+
+def test_each_picture_is_svg_and_shows_every_job(planned):
+    sweep = planned("model.depth=1,2", "augment=none,basic")
+    for job in sweep.jobs:
+        job.result = {"validation_accuracy": job.number / 10}
+    for picture in figures.draw(sweep.keys, sweep.jobs):
+        assert ElementTree.fromstring(picture).tag.endswith("svg")
+    lines, *marks = figures.parallel_coordinates(sweep.keys, sweep.jobs).axes[0].lines[:5]
+    assert [len(line.get_xdata()) for line in (lines, *marks[:3])] == [3] * 4
+    points = figures.against("model.depth", sweep.jobs).axes[0].lines
+    assert [list(line.get_ydata()) for line in points] == [[10, 20], [30, 40], [15, 35]]
+
+
+def test_runs_that_are_all_alike_can_be_drawn(planned):
+    sweep = planned("seed=1,2")
+    for job in sweep.jobs:
+        job.result = {"validation_accuracy": 0.5}
+    assert len(figures.draw(sweep.keys, sweep.jobs)) == 2

@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from vit_train.errors import ConfigError
+from vit_train.sweep import plan
+
+
+def test_each_job_has_a_number_a_folder_and_what_varies(planned, tmp_path):
+    sweep = planned("seed=range(1,3)", "model.head_units=[],[8,4]")
+    assert sweep.keys == ["seed", "model.head_units"]
+    assert [job.name for job in sweep.jobs][:2] == ["seed=1, head_units=[]", "seed=1, head_units=[8,4]"]
+    assert [job.folder for job in sweep.jobs][:2] == ["jobs/1-seed-1-head_units", "jobs/2-seed-1-head_units-_8_4"]
+    assert {(job.state, job.epochs) for job in sweep.jobs} == {("waiting", 2)}
+    assert sweep.path.parent.parent == tmp_path
+    assert sweep.path.name.endswith("-sweep")
+
+
+def test_folders_sort_as_the_jobs_and_have_names_that_every_system_takes(planned):
+    sweep = planned("optimizer.exclude=['a/b'],['" + "x" * 99 + "']", "seed=range(5)")
+    folders = [job.folder for job in sweep.jobs]
+    assert folders == sorted(folders)
+    assert all(len(Path(folder).name) < 70 and folder.count("/") == 1 for folder in folders)
+
+
+def test_a_bad_value_fails_its_jobs_before_any_starts(planned):
+    sweep = planned("model.patch_size=3,4")
+    bad, good = sweep.jobs
+    assert (bad.state, bad.exit_code, good.state) == ("failed", 2, "waiting")
+    assert bad.reason.startswith("model.patch_size=3: does not divide model.image_size=8")
+
+
+def test_without_one_sound_config_nothing_is_made(planned, tmp_path):
+    with pytest.raises(ConfigError, match="there is no key"):
+        planned("model.depht=1,2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_cannot_vary_twice(planned):
+    with pytest.raises(ConfigError, match="seed: is varied twice; give all its values in one list"):
+        planned("seed=1,2", "+seed=3,4")
+
+
+def test_a_sweep_is_read_back_as_it_was_written(planned):
+    sweep = planned("seed=1,2", "model.patch_size=3,4")
+    sweep.jobs[1].state, sweep.jobs[1].result = "completed", {"validation_accuracy": 0.5}
+    sweep.save(leaderboard=[2])
+    assert plan.load(sweep.path) == sweep
+    assert json.loads((sweep.path / "sweep.json").read_text())["leaderboard"] == [2]
+
+
+def test_the_newest_of_the_same_command_is_found(planned):
+    planned("seed=1,2")
+    second, other = planned("seed=1,2"), planned("seed=1,3")
+    assert plan.newest(second.overrides, None).path == second.path
+    assert plan.newest(other.overrides, None).path == other.path
+    assert plan.newest([*second.overrides, "train.epochs=3"], None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "is not a sweep, it has no sweep.json"), ("{", "its sweep.json cannot be read")]
+)
+def test_a_folder_that_is_no_sweep_is_refused(tmp_path, text, message):
+    if text:
+        (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        plan.load(tmp_path)

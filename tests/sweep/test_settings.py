@@ -1,0 +1,51 @@
+import pytest
+import yaml
+
+from vit_train.compose import expand, load_config
+from vit_train.config import SweepConfig
+from vit_train.convert import keys_of
+from vit_train.errors import ConfigError
+from vit_train.groups import config_folder, groups
+from vit_train.sweep.settings import read
+
+
+def test_settings_and_overrides_are_parted():
+    options, overrides = read(["sweep.jobs=2", "seed=1,2", "sweep.retry_failed=true", "+sweep.resume=a/b"])
+    assert options == SweepConfig(jobs=2, resume="a/b", retry_failed=True)
+    assert overrides == ["seed=1,2"]
+
+
+def test_the_defaults_have_exactly_the_keys_of_their_dataclass():
+    values = yaml.safe_load((config_folder() / "sweep.yaml").read_text())
+    assert list(values) == [name for name, _, _ in keys_of(SweepConfig)]
+    assert read([])[0] == SweepConfig(**values)
+
+
+@pytest.mark.parametrize("name", groups()["sweep"])
+def test_each_ready_sweep_is_of_sound_configs(name):
+    _, overrides = read([f"sweep={name}", "experiment=quickstart"])
+    runs = expand(overrides)
+    assert 2 <= len(runs) <= 16
+    for run in (runs[0], runs[-1]):
+        load_config(run)
+
+
+def test_what_is_given_replaces_that_of_a_ready_sweep():
+    assert read(["model.depth=1,2", "sweep=depth_width"])[1] == ["model.depth=1,2", "model.projection_dim=32,64,128"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sweep.job=2", "sweep.job: there is no key sweep.job; did you mean sweep.jobs"),
+        ("sweep.jobs=0", "sweep.jobs=0: must be at least 1"),
+        ("sweep.jobs=1,2", "sweep.jobs=1,2: must have one value"),
+        ("sweep=sed", "sweep=sed: must be one of augmentation, depth_width, learning_rate, patch_size, seeds; did you"),
+        ("resume=auto", "resume=auto: cannot be part of a sweep; sweep.resume=DIR goes on with a sweep"),
+        ("outputs=a,b", "outputs=a,b: cannot be part of a sweep; its runs are in one folder, so set outputs=DIR"),
+    ],
+)
+def test_each_mistake_is_one_sentence(text, message):
+    with pytest.raises(ConfigError) as error:
+        read([text])
+    assert str(error.value).startswith(message)

@@ -1,0 +1,54 @@
+"""The leaderboard of a sweep: in the terminal, and as sweep.csv, sweep.json and sweep.html."""
+
+import csv
+import dataclasses
+import io
+
+from vit_train.console import print_table, say_error
+from vit_train.errors import CheckpointError
+from vit_train.files import replace_file
+from vit_train.sweep import page
+from vit_train.sweep.plan import Sweep
+from vit_train.sweep.ranking import job_table, ranked, spread_table, spreads, unfinished, why
+
+_FIGURES = ("validation_accuracy", "test_accuracy", "parameters", "seconds", "best_epoch")
+_SHOWN = 20  # in the terminal
+
+
+def write(sweep: Sweep) -> None:
+    """Writes sweep.csv, sweep.json and sweep.html; raises CheckpointError if the disk refuses."""
+    sweep.save(
+        leaderboard=[job.number for job in ranked(sweep)], spreads=[dataclasses.asdict(each) for each in spreads(sweep)]
+    )
+    try:
+        replace_file(sweep.path / "sweep.csv", _csv(sweep))
+        replace_file(sweep.path / "sweep.html", page.render(sweep))
+    except OSError as error:
+        raise CheckpointError(f"{sweep.path}: cannot be written to ({error.strerror})") from error
+
+
+def _csv(sweep: Sweep) -> str:
+    """A line for each job, those without a result last."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["number", *sweep.keys, *_FIGURES, "state", "reason", "run", "log"])
+    for job in [*ranked(sweep), *unfinished(sweep)]:
+        figures = [job.result.get(name) for name in _FIGURES]
+        last = [job.state, job.reason, job.result.get("run"), sweep.log(job) if sweep.log(job).exists() else None]
+        writer.writerow([job.number, *job.varied.values(), *figures, *last])
+    return text.getvalue()
+
+
+def show(sweep: Sweep) -> None:
+    """Prints the leaderboard and the spread over seeds to stdout, and a line for each failure to stderr."""
+    if jobs := ranked(sweep):
+        header, rows = job_table(sweep.keys, jobs[:_SHOWN])
+        print_table(header, rows, text_columns=1 + len(sweep.keys), ruled=False)
+        if len(jobs) > _SHOWN:
+            print(f"and {len(jobs) - _SHOWN} more in sweep.csv and sweep.html")
+    if found := spreads(sweep)[:_SHOWN]:
+        print()
+        header, rows = spread_table(found)
+        print_table(header, rows, text_columns=len(found[0].varied), ruled=False)
+    for job in unfinished(sweep):
+        say_error(f"run {job.number} ({job.name}): {why(sweep, job)}")

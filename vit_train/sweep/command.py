@@ -1,0 +1,66 @@
+"""`vit-train -m`: the order of a sweep."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vit_train.config import SweepConfig
+from vit_train.console import say
+from vit_train.errors import ConfigError
+from vit_train.run_dir import RunDir
+from vit_train.sweep import board, plan, results, settings
+from vit_train.sweep.devices import cpu_cores, shares, visible_gpus
+from vit_train.sweep.display import display
+from vit_train.sweep.plan import Sweep
+from vit_train.sweep.pool import Pool
+
+
+def run(overrides: Sequence[str], config: str | None) -> int:
+    """Runs or goes on with a sweep and returns the exit code; the last line on stdout is its folder.
+
+    Raises ConfigError, and makes nothing, if no job can run.
+    """
+    options, overrides = settings.read(overrides)
+    sweep = _found(options, overrides, config) or plan.plan(overrides, config)
+    with RunDir(sweep.path).locked():
+        _take_up(sweep, options.retry_failed)
+        pool = Pool(sweep, shares(options.jobs, cpu_cores(), visible_gpus()))
+        with display(sweep) as show:
+            number = pool.run(show)
+        if number is not None:
+            say(f"the sweep is stopped; go on with: vit-train -m sweep.resume={sweep.path}")
+            return 128 + number
+        board.write(sweep)
+        board.show(sweep)
+    print(sweep.path)
+    return 0 if all(job.state == "completed" for job in sweep.jobs) else 1
+
+
+def _found(options: SweepConfig, overrides: list[str], config: str | None) -> Sweep | None:
+    """The sweep to go on with, or None to start one."""
+    if options.resume is None:
+        return None
+    if options.resume != "auto":
+        sweep = plan.load(Path(options.resume))
+        if (overrides or config) and (overrides, config) != (sweep.overrides, sweep.config):
+            raise ConfigError(
+                f"sweep.resume={options.resume}: is a sweep of {' '.join(sweep.overrides)}, which cannot change; "
+                "leave out all other arguments, or start a new sweep"
+            )
+        return sweep
+    return plan.newest(overrides, config)
+
+
+def _take_up(sweep: Sweep, retry_failed: bool) -> None:
+    """Lets wait what was not completed: a sweep that was killed could not note how its jobs ended."""
+    for job in sweep.jobs:
+        run = sweep.run(job)
+        if run and run.in_use:
+            raise ConfigError(
+                f"sweep.resume={sweep.path}: run {job.number} is still in progress in {run.path}; wait until it has "
+                "stopped"
+            )
+        if found := results.result(run):
+            job.state, job.result, job.reason = "completed", found, None
+        elif job.state != "failed" or retry_failed:
+            job.state = "waiting"
+    sweep.save()

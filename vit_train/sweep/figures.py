@@ -1,0 +1,120 @@
+"""Pictures of a sweep as SVG: parallel coordinates, and validation accuracy against each thing that varies."""
+
+import io
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from vit_train.report.canvas import BLUE, GREY, STYLE
+from vit_train.sweep.plan import Job
+from vit_train.sweep.ranking import labels
+
+_COLOURS = matplotlib.colormaps["viridis"]
+_MOST_TICKS = 12
+_APART = 0.06  # how far lines through the same value are drawn from each other, as a share of the axis
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where values as typed stand on an axis: numbers by size, or their logarithm if they vary much; else in turn."""
+
+    values: list[str]  # each once, in their order
+    places: list[float]  # of them
+    numbers: bool = False
+    logarithmic: bool = False
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> "Scale":
+        """The scale that suits these values."""
+        try:
+            numbers = {value: float(value) for value in values}
+        except ValueError:
+            numbers = {}
+        if not numbers or not all(map(math.isfinite, numbers.values())):
+            names = list(dict.fromkeys(values))
+            return cls(names, [float(index) for index in range(len(names))])
+        names = sorted(numbers, key=lambda name: numbers[name])
+        places = [numbers[name] for name in names]
+        if places[0] > 0 and places[-1] >= 10 * places[0]:
+            return cls(names, [math.log10(place) for place in places], numbers=True, logarithmic=True)
+        return cls(names, places, numbers=True)
+
+    def place(self, value: str) -> float:
+        """Where a value stands."""
+        return self.places[self.values.index(value)]
+
+    def share(self, value: str) -> float:
+        """The same as a share of the axis, from 0 to 1."""
+        low, high = min(self.places), max(self.places)
+        return (self.place(value) - low) / (high - low) if high > low else 0.5
+
+
+def draw(keys: Sequence[str], jobs: Sequence[Job]) -> list[str]:
+    """SVGs of at least one job: parallel coordinates, then one plot for each key."""
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "sweep"}):
+        return [_svg(parallel_coordinates(keys, jobs)), *(_svg(against(key, jobs)) for key in keys)]
+
+
+def parallel_coordinates(keys: Sequence[str], jobs: Sequence[Job]) -> Figure:
+    """A line for each job through its values, coloured by validation accuracy, the best one on top."""
+    accuracies = [100 * job.result["validation_accuracy"] for job in jobs]
+    low, high = min(accuracies), max(accuracies)
+    if low == high:
+        low, high = low - 1, high + 1
+    figure = Figure(figsize=(2 + 1.7 * len(keys), 3.6), layout="constrained")
+    axes = figure.subplots()
+    scales = [Scale.of([job.varied[key] for job in jobs]) for key in keys]
+    for job, accuracy in sorted(zip(jobs, accuracies, strict=True), key=lambda pair: pair[1]):
+        share = (accuracy - low) / (high - low)
+        apart = (share - 0.5) * _APART
+        heights = [scale.share(job.varied[key]) + apart for key, scale in zip(keys, scales, strict=True)]
+        axes.plot([*heights, share], color=_COLOURS(0.95 * share), alpha=0.8, linewidth=1.6)
+    for index, scale in enumerate(scales):
+        _upright(axes, index, [(scale.share(value), value) for value in scale.values])
+    steps = np.linspace(low, high, 5)
+    _upright(axes, len(keys), [((step - low) / (high - low), f"{step:.1f}") for step in steps])
+    axes.set_xticks(range(len(keys) + 1), [*labels(keys), "validation accuracy (%)"])
+    axes.set(yticks=[], xlim=(-0.35, len(keys) + 0.35))
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def _upright(axes: Any, x: int, ticks: Sequence[tuple[float, str]]) -> None:
+    """An axis at `x` with text at heights from 0 to 1; of very many only some."""
+    axes.axvline(x, color=GREY, linewidth=0.8, zorder=0)
+    for height, text in ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]:
+        axes.annotate(text, (x, height), (4, 0), textcoords="offset points", va="center", fontsize=8,
+                      bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7})  # fmt: skip
+
+
+def against(key: str, jobs: Sequence[Job]) -> Figure:
+    """A point for each job, and the mean of each value: of numbers a line, of other values a dash."""
+    scale = Scale.of([job.varied[key] for job in jobs])
+    found = {value: [100 * job.result["validation_accuracy"] for job in jobs if job.varied[key] == value]
+             for value in scale.values}  # fmt: skip
+    figure = Figure(figsize=(4.2, 3), layout="constrained")
+    axes = figure.subplots()
+    for value, accuracies in found.items():
+        axes.plot([scale.place(value)] * len(accuracies), accuracies, "o", color=BLUE, alpha=0.6)
+    means = [statistics.fmean(accuracies) for accuracies in found.values()]
+    axes.plot(scale.places, means, "-" if scale.numbers else "_", markersize=24, color=GREY, zorder=0)
+    every = math.ceil(len(scale.values) / _MOST_TICKS)
+    axes.set_xticks(scale.places[::every], scale.values[::every])
+    axes.set(xlabel=key + (", logarithmic" if scale.logarithmic else ""), ylabel="validation accuracy (%)")
+    axes.grid(axis="y", color="#e4e4e4")
+    axes.margins(x=0.1)
+    return figure
+
+
+def _svg(figure: Figure) -> str:
+    """The same bytes for the same picture: without the date that matplotlib adds."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

@@ -1,0 +1,141 @@
+"""Runs the jobs of a sweep, so many at once, each in a process of its own, and stops them when asked to."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vit_train.errors import CheckpointError
+from vit_train.sweep import results
+from vit_train.sweep.devices import Share
+from vit_train.sweep.plan import Job, Sweep
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+# Exit codes of who was asked to stop: by itself, and, while it loads its libraries, by the system.
+_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class _Process:
+    job: Job
+    share: Share
+    popen: subprocess.Popen[bytes]
+
+
+class Pool:
+    """The jobs of a sweep that run at once, one for each of `shares`."""
+
+    def __init__(self, sweep: Sweep, shares: list[Share]) -> None:
+        self.sweep, self.shares = sweep, shares
+        self.running: list[_Process] = []
+        self.stops: list[int] = []  # signals that asked the sweep to stop
+        self.forwarded = 0  # of them
+
+    def run(self, show: Callable[[], None]) -> int | None:
+        """Runs every waiting job to its end, calling `show` often; returns the signal that stopped it, if any."""
+        with self._signals_noted():
+            while self.running or (self._next() and not self.stops):
+                self._start()
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                self._forward()
+                self._reap()
+                show()
+        return self.stops[0] if self.stops else None
+
+    def _next(self) -> Job | None:
+        return next((job for job in self.sweep.jobs if job.state == "waiting"), None)
+
+    def _start(self) -> None:
+        """Starts waiting jobs while there is a share for them."""
+        while not self.stops and len(self.running) < len(self.shares) and (job := self._next()):
+            taken = [process.share for process in self.running]
+            share = next(share for share in self.shares if taken.count(share) < self.shares.count(share))
+            command = [share.cores, *arguments(self.sweep, job)]
+            job.state, job.exit_code, job.reason = "running", None, None
+            self.sweep.save()  # before it starts, so that no job runs that the file does not know
+            self.running.append(_Process(job, share, _popen(command, share.environment, self.sweep.log(job))))
+
+    def _reap(self) -> None:
+        ended = [process for process in self.running if process.popen.poll() is not None]
+        for process in ended:
+            assert process.popen.stdin
+            process.popen.stdin.close()
+            self.running.remove(process)
+            _conclude(self.sweep, process.job, process.popen.returncode, bool(self.stops))
+        if ended:
+            self.sweep.save()
+
+    def _forward(self) -> None:
+        """Hands the first SIGINT or SIGTERM on to the jobs, which save their state; a second one kills them."""
+        if len(self.stops) == self.forwarded:
+            return
+        number = self.stops[0] if len(self.stops) == 1 else signal.SIGKILL
+        self.forwarded = len(self.stops)
+        for process in self.running:
+            process.popen.send_signal(number)
+
+    @contextmanager
+    def _signals_noted(self) -> Iterator[None]:
+        previous: dict[int, Any] = {
+            number: signal.signal(number, lambda number, frame: self.stops.append(number))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for process in self.running:  # after an error of ours
+                process.popen.terminate()
+                process.popen.wait()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def _conclude(sweep: Sweep, job: Job, code: int, stopping: bool) -> None:
+    """Notes how a job ended. Only a report shows that it is completed: code of a user's own could exit with 0."""
+    job.exit_code = code
+    if found := results.result(sweep.run(job)):
+        job.state, job.result = "completed", found
+    elif code in _STOPPED or stopping:
+        job.state = "interrupted"
+    else:
+        job.fail(code, results.failure(code, sweep.log(job)))
+
+
+def _popen(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            output.write(f"$ vit-train {shlex.join(command[1:])}\n".encode(errors="surrogateescape"))
+            output.flush()
+            return subprocess.Popen(
+                [sys.executable, "-m", "vit_train.sweep.job", *command],
+                stdin=subprocess.PIPE,  # never written to; see job.py
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                start_new_session=True,  # Ctrl-C in a terminal is for the sweep, which hands it on
+            )
+    except OSError as error:
+        raise CheckpointError(f"{log}: the job cannot be started ({error.strerror})") from error
+
+
+def arguments(sweep: Sweep, job: Job) -> list[str]:
+    """Those of `vit-train` for a job: to go on with its run if there is one that can, else to start it."""
+    run = sweep.run(job)
+    if run and job.exit_code != CheckpointError.exit_code:
+        return [f"resume={_quoted(run.path)}"]
+    config = ["--config", sweep.config] if sweep.config else []
+    return [*config, *job.overrides, f"outputs={_quoted(sweep.path / job.folder)}"]
+
+
+def _quoted(path: Path) -> str:
+    """A path for Hydra's grammar, whatever is in it."""
+    text = str(path).replace("'", "\\'")
+    return f"'{text}'"

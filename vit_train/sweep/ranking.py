@@ -1,0 +1,86 @@
+"""Which jobs of a sweep did best, and how much the seed matters; the test set never decides."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vit_train.console import duration
+from vit_train.sweep.plan import Job, Sweep
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation (None of one run) of accuracies over seeds; None where nothing is measured."""
+
+    varied: dict[str, str]  # without the seed
+    runs: int
+    validation_mean: float
+    validation_std: float | None
+    test_mean: float | None
+    test_std: float | None
+
+
+def ranked(sweep: Sweep) -> list[Job]:
+    """Completed jobs, the highest validation accuracy first."""
+    completed = [job for job in sweep.jobs if job.state == "completed"]
+    return sorted(completed, key=lambda job: -job.result["validation_accuracy"])
+
+
+def spreads(sweep: Sweep) -> list[Spread]:
+    """For a sweep over seeds, one for each combination of what else varies, the best mean first."""
+    groups: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    for job in ranked(sweep) if "seed" in sweep.keys else []:
+        groups.setdefault(tuple((key, value) for key, value in job.varied.items() if key != "seed"), []).append(job)
+    found = []
+    for varied, jobs in groups.items():
+        validation = [job.result["validation_accuracy"] for job in jobs]
+        test = [job.result["test_accuracy"] for job in jobs if job.result["test_accuracy"] is not None]
+        found.append(Spread(dict(varied), len(jobs), *_spread(validation), *(_spread(test) if test else (None, None))))
+    return sorted(found, key=lambda spread: -spread.validation_mean)
+
+
+def _spread(values: list[float]) -> tuple[float, float | None]:
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def unfinished(sweep: Sweep) -> list[Job]:
+    """Jobs without a result."""
+    return [job for job in sweep.jobs if job.state != "completed"]
+
+
+def why(sweep: Sweep, job: Job) -> str:
+    """Why a job has no result, and where it says more."""
+    log = f"; log: {sweep.log(job)}" if sweep.log(job).exists() else ""  # none if its config was wrong
+    return f"{job.reason or 'was stopped and can be resumed'}{log}"
+
+
+def labels(keys: Sequence[str]) -> list[str]:
+    """The last part of each key, or all of it where another has the same last part."""
+    last = [key.split(".")[-1] for key in keys]
+    return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
+
+
+def job_table(keys: Sequence[str], jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the leaderboard as text."""
+    header = ["run", *labels(keys), "val", "test", "params", "time"]
+    return header, [[str(job.number), *job.varied.values(), *_figures(job)] for job in jobs]
+
+
+def _figures(job: Job) -> list[str]:
+    found = job.result
+    shares = [_percent(found["validation_accuracy"]), _percent(found["test_accuracy"])]
+    return [*shares, f"{found['parameters']:,}", duration(found["seconds"])]
+
+
+def spread_table(found: Sequence[Spread]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of means and standard deviations over seeds as text."""
+    header = [*labels(list(found[0].varied)), "seeds", "val mean", "val std", "test mean", "test std"]
+    rows = []
+    for each in found:
+        figures = (each.validation_mean, each.validation_std, each.test_mean, each.test_std)
+        rows.append([*each.varied.values(), str(each.runs), *map(_percent, figures)])
+    return header, rows
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"

@@ -1,0 +1,63 @@
+"""What a job's files say: how far it is, what it found, why it failed."""
+
+import re
+import signal
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vit_train import history
+from vit_train.run_dir import RunDir
+from vit_train.runs import records
+
+_END = 4096  # bytes of a log in which its last lines are
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is; None before the end of the first epoch."""
+
+    epoch: int = 0
+    best_accuracy: float | None = None  # on the validation images, a fraction in [0, 1]
+    seconds_left: float | None = None
+
+
+def progress(run: RunDir | None, epochs: int) -> Progress:
+    """From history.csv; the time left is that of the median epoch for each one left, without early stopping."""
+    rows = (records.attempt(records.read_rows, run) if run else None) or []
+    if not rows:
+        return Progress()
+    left = (epochs - len(rows)) * statistics.median(row["seconds"] for row in rows)
+    return Progress(len(rows), history.best(rows, "val_accuracy")["val_accuracy"], left)
+
+
+def result(run: RunDir | None) -> dict[str, Any] | None:
+    """What a finished run found: accuracies as fractions in [0, 1], parameters, seconds of training; or None."""
+    report = (records.attempt(records.read_report, run) if run else None) or {}
+    if run is None or report.get("status") != "completed":
+        return None
+    return {
+        "validation_accuracy": report["validation"]["accuracy"],
+        "test_accuracy": (report["test"] or {}).get("accuracy"),
+        "parameters": report["parameters"],
+        "best_epoch": report["best_epoch"],
+        "seconds": report["training"]["seconds"],
+        "run": str(run.path),
+    }
+
+
+def failure(exit_code: int, log: Path) -> str:
+    """Why a job that ended with this code, negative for a signal, did so: the error in its log, or what is known."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _END))
+        text = file.read().decode(errors="replace")
+    # Each try to run the job begins with its command.
+    lines = re.findall(r"^\S.*", re.split(r"^\$ vit-train .*", text, flags=re.MULTILINE)[-1], re.MULTILINE)
+    last = str(lines[-1]).strip() if lines else "nothing"
+    if last.startswith("vit-train: "):
+        return last.removeprefix("vit-train: ")
+    if exit_code == -signal.SIGKILL:
+        return "killed by SIGKILL, as systems do when memory runs out"
+    end = f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"ended with exit code {exit_code}"
+    return f"{end} before its report; the last it said was: {last}"

@@ -1,0 +1,52 @@
+"""What in a sweep's arguments is for the sweep itself, and what for its runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from vit_train.compose import parse
+from vit_train.config import SweepConfig
+from vit_train.convert import convert, nearest
+from vit_train.errors import ConfigError
+from vit_train.groups import config_folder, groups
+
+
+def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
+    """The settings of the sweep, and the overrides of its runs, among them those of `sweep=NAME`.
+
+    Raises ConfigError for a setting that does not exist, has a wrong value, or cannot be in a sweep.
+    """
+    settings, ready, overrides = _yaml("sweep"), dict[str, Any](), list[str]()
+    for text in arguments:
+        override = parse(text)
+        group, _, name = override.key_or_group.partition(".")
+        if group in ("outputs", "resume") and (group == "resume" or override.is_sweep_override()):
+            raise ConfigError(f"{text}: cannot be part of a sweep; {_INSTEAD[group]}")
+        if group != "sweep":
+            overrides.append(text)
+        elif override.is_sweep_override():
+            raise ConfigError(f"{text}: must have one value")
+        elif name:
+            settings[name] = override.value()
+        else:
+            ready = _ready(text, override.value())
+    given = {parse(text).key_or_group for text in overrides}
+    overrides += [f"{key}={value}" for key, value in ready.items() if key not in given]
+    return convert(SweepConfig, settings, "sweep."), overrides
+
+
+_INSTEAD = {
+    "outputs": "its runs are in one folder, so set outputs=DIR",
+    "resume": "sweep.resume=DIR goes on with a sweep, sweep.resume=auto with the newest of the same command",
+}
+
+
+def _ready(text: str, name: object) -> dict[str, Any]:
+    if name not in (names := groups()["sweep"]):
+        raise ConfigError(f"{text}: must be one of {', '.join(names)}{nearest(str(name), names)}")
+    return _yaml(f"sweep/{name}")
+
+
+def _yaml(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((config_folder() / f"{name}.yaml").read_text(encoding="utf-8")))
