@@ -18,13 +18,14 @@ TIMES = 9
 def main() -> None:
     config = load_config(sys.argv[1:])
     backend.configure(config.compute, config.seed)
-    from vit_train import fit, state
+    from vit_train import state
+    from vit_train.compiled import compile_model
     from vit_train.data.images import Examples
     from vit_train.models import vit
     from vit_train.trainer import Trainer
 
     examples = Examples(np.zeros((256, 32, 32, 3), np.uint8), np.zeros(256, np.int32))
-    model = fit.compiled(vit.build_vit(config.model, 100), examples, config)
+    model = compile_model(vit.build_vit(config.model, 100), examples, config)
     with tempfile.TemporaryDirectory(dir=config.outputs) as folder:
         run = RunDir.create(folder, config.dataset.name, config.model.name)
         trainer = Trainer(model, examples, examples, config, run, lambda rows: None)

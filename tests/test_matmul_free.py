@@ -112,8 +112,8 @@ def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
     import keras
 
     from vit_train import state
+    from vit_train.compiled import compile_model
     from vit_train.data.images import Examples
-    from vit_train.fit import compiled
 
     random = np.random.default_rng(0)
     images, labels = random.uniform(0, 255, (4, 8, 12, 12, 3)).astype(np.float32), random.integers(0, 10, (4, 8))
@@ -122,7 +122,7 @@ def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
 
     def fresh():
         keras.utils.clear_session()  # as in a process of its own, where names count from 0
-        return compiled(build(*SMALL), examples, config)
+        return compile_model(build(*SMALL), examples, config)
 
     model, resumed = fresh(), fresh()
     for x, y in zip(images[:2], labels[:2], strict=True):

@@ -22,17 +22,18 @@ def train(config: Config) -> writer.Report:
     loggers.require_installed(config.logging)
     backend.configure(config.compute, config.seed)
     # These import Keras, which takes backend and precision once, when it is first imported.
-    from vit_train import fit
+    from vit_train.compiled import compile_model
     from vit_train.data import pipeline, sources, split
     from vit_train.models import build, export, preprocessing
     from vit_train.report import story
+    from vit_train.trainer import Trainer
 
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
     with backend.memory_errors_explained(config):
         network = build.build_model(config.model, len(dataset.class_names))
         preprocessing.set_statistics(network, *training.statistics())
-        model = fit.compiled(network, training, config)
+        model = compile_model(network, training, config)
 
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
@@ -44,7 +45,7 @@ def train(config: Config) -> writer.Report:
                 backend.memory_errors_explained(config),
                 pipeline.data_errors(run.path),
             ):
-                rows = fit.fit(model, training, validation, config, run, logs.epochs)
+                rows = Trainer(model, training, validation, config, run, logs.epochs).fit()
                 deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
                 deployed.save(run.model)
                 batches = pipeline.raw_batches(dataset.test, config.train.batch_size)

@@ -34,7 +34,10 @@ class Progress:
 
 
 class Trainer:
-    """A model in training, with its data and its progress."""
+    """A compiled model in training, with its data and its progress.
+
+    `log` is called after each epoch with the rows of history.csv so far.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,16 @@ class Trainer:
         self.watcher = _Watcher(self)
         self.saved_step, self.saved_rows, self.saved_at = 0, 0, time.monotonic()
         self.bad_steps, self.looked_at = 0, time.monotonic()
+
+    def fit(self) -> list[Row]:
+        """Trains, from the newest checkpoint if there is one, and gives the model its best weights.
+
+        Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.
+        """
+        self.restore()
+        self.train()
+        state.assign(self.best, ("model", self.model.variables))
+        return self.progress.rows
 
     def restore(self) -> None:
         """Takes up the newest sound checkpoint, if there is any."""

@@ -1,24 +1,18 @@
-"""Compile and train: batches -> weights of the best epoch."""
-
-from collections.abc import Callable
+"""The network as it is trained: with optimizer, loss and metrics, and the warp if that is on the device."""
 
 import keras
 import numpy as np
 
-from vit_train import state
 from vit_train.config import Config
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import steps_per_epoch
 from vit_train.guard import FiniteCrossEntropy
-from vit_train.history import Row
 from vit_train.models.warp import Warp
 from vit_train.optim import build_optimizer
-from vit_train.run_dir import RunDir
-from vit_train.trainer import Trainer
 
 
-def compiled(network: keras.Model, training: ImageSource, config: Config) -> keras.Model:
-    """The network as `fit` trains it on `training`: with optimizer, loss and metrics."""
+def compile_model(network: keras.Model, training: ImageSource, config: Config) -> keras.Model:
+    """The network to be trained on `training`."""
     model = _with_warp(network, config, training.size)
     model.compile(
         optimizer=build_optimizer(config, model, steps_per_epoch(len(training), config)),
@@ -47,23 +41,3 @@ def _with_warp(network: keras.Model, config: Config, source: tuple[int, int]) ->
     transforms = keras.Input((8,), dtype="float32", name="transforms")
     warped = Warp(config.model.image_size, name="warp")(images, transforms)
     return keras.Model({"images": images, "transforms": transforms}, network(warped), name="on_device")
-
-
-def fit(
-    model: keras.Model,
-    training: ImageSource,
-    validation: ImageSource,
-    config: Config,
-    run: RunDir,
-    log: Callable[[list[Row]], None],
-) -> list[Row]:
-    """Trains a compiled model, from the newest checkpoint in `run` if there is one, and gives it its best weights.
-
-    `log` is called after each epoch with the rows of history.csv so far, which are returned. Raises NonFiniteLoss,
-    CheckpointError, or Interrupted once the state is saved.
-    """
-    trainer = Trainer(model, training, validation, config, run, log)
-    trainer.restore()
-    trainer.train()
-    state.assign(trainer.best, ("model", model.variables))
-    return trainer.progress.rows
