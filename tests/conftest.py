@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,16 @@ def tensorflow() -> None:
     from vit_train import backend
 
     backend.configure(load_config().compute, seed=0)
+
+
+@pytest.fixture(scope="module")
+def eagerly(tensorflow: None) -> Iterator[None]:
+    """Lets TensorFlow run steps without making graphs of them, which takes most of the time of a run so short."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

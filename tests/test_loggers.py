@@ -71,7 +71,7 @@ def require_same(logged, wanted):
 
 
 @pytest.fixture
-def interrupted(tiny, tmp_path, monkeypatch, tensorflow):
+def interrupted(tiny, tmp_path, monkeypatch, eagerly):
     """The directory of a run with both logs that was stopped in its second epoch."""
     check, calls = StopRequest.check, iter(range(99))
 
@@ -121,7 +121,7 @@ def test_a_run_that_goes_on_has_every_epoch_once(interrupted, tiny, tmp_path):
     assert png.startswith(b"\x89PNG")
 
 
-def test_logs_that_begin_late_have_all_epochs(tiny, tmp_path, tensorflow):
+def test_logs_that_begin_late_have_all_epochs(tiny, tmp_path, eagerly):
     run = RunDir(tmp_path / "2026-01-01" / "12-00-00.000000-digits-vit")
     run.path.mkdir(parents=True)
     rows = [{"epoch": float(epoch), "step": 2.0 * epoch, "loss": 1 / epoch} for epoch in (1, 2, 3)]
@@ -132,7 +132,7 @@ def test_logs_that_begin_late_have_all_epochs(tiny, tmp_path, tensorflow):
     require_same(in_mlflow(tmp_path)[1], wanted)
 
 
-def test_a_log_that_fails_is_a_note_and_the_run_goes_on(tiny, tmp_path, monkeypatch, capsys, tensorflow):
+def test_a_log_that_fails_is_a_note_and_the_run_goes_on(tiny, tmp_path, monkeypatch, capsys, eagerly):
     log, calls = MlflowClient.log_batch, iter(range(99))
 
     def fail(*arguments, **options):

@@ -25,7 +25,7 @@ PAGE = "# Results\n\n<!-- written by make reproduce -->\nold\n<!-- until here --
 
 
 @pytest.fixture
-def reproduce(tmp_path, monkeypatch, tensorflow):
+def reproduce(tmp_path, monkeypatch, eagerly):
     """Runs the script, its runs of vit-train in this process; returns the exit code and counts the runs."""
     (tmp_path / "rows.yaml").write_text(ROWS)
     (tmp_path / "results.md").write_text(PAGE)

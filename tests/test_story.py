@@ -16,7 +16,7 @@ from vit_train.run_dir import RunDir
 from vit_train.runs.redraw import redraw
 from vit_train.train import train
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 FIGURES = {
     "curves.png", "confusion.png", "reliability.png", "right.png", "mistakes.png", "augmentation.png", "patches.png",

@@ -14,7 +14,7 @@ from killing import differences, result_of
 from vit_train.errors import CheckpointError, ConfigError, NonFiniteLoss, OutOfMemory
 from vit_train.train import train
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 def history(report):

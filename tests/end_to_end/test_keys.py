@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from test_config import KEYS
 
-from vit_train.errors import VitTrainError
+from vit_train.errors import ConfigError
 from vit_train.train import train
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 # A value other than that of the tiny config for each key, with what must hold for it to be seen.
 OTHER = {
@@ -79,7 +79,7 @@ def outcome(config):
     """All figures of a run but those of the clock, or the error it ends with."""
     try:
         report = train(config)
-    except VitTrainError as error:
+    except ConfigError as error:
         return str(error)
     with (Path(report.run_dir) / "history.csv").open(newline="") as file:
         rows = [{name: row[name] for name in row if name not in CLOCK} for row in csv.DictReader(file)]

@@ -8,7 +8,7 @@ from vit_train.compose import load_config
 from vit_train.groups import groups
 from vit_train.train import train
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.mark.parametrize("name", groups()["experiment"])
