@@ -63,7 +63,6 @@ def test_killed_at_random_it_ends_as_if_left_alone(unbroken, tmp_path, backend):
 # An epoch has 18 steps and 5 batches of validation; a checkpoint every 4 steps flushes 4 files and 2 folders.
 FAULTS = (
     "check:7:after:SIGKILL",  # in the midst of the first validation
-    "fsync:16:after:SIGKILL",  # while the third checkpoint is written
     "rename:2:before:SIGKILL",  # a checkpoint is written, but has not got its name
     "rmtree:4:before:SIGKILL",  # it has, but the oldest is still there
     "replace:7:after:SIGKILL",  # the numbers are in report.json, but there are no pages
