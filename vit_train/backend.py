@@ -34,6 +34,25 @@ def configure(compute: ComputeConfig, seed: int) -> None:
         )
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up chatter; errors are raised all the same
+    _take_devices(compute)
+    import keras
+    import tensorflow as tf
+
+    if keras.config.backend() != name:
+        raise ConfigError(
+            f"compute.backend={name}: this process already runs Keras on {keras.config.backend()}; "
+            "start a new process for each backend"
+        )
+    keras.utils.clear_session()
+    keras.config.set_dtype_policy(_POLICIES[compute.precision])
+    keras.utils.set_random_seed(seed)
+    # No measurable cost on a CPU, and XLA, which it rules out on TensorFlow, is slower there for these models.
+    tf.config.experimental.enable_op_determinism()
+
+
+def _take_devices(compute: ComputeConfig) -> None:
+    """Loads the backend with the devices that it may use; raises ConfigError if a GPU must be there and is not."""
+    name = compute.backend
     if compute.devices == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
         os.environ["KERAS_TORCH_DEVICE"] = "cpu"
@@ -55,18 +74,6 @@ def configure(compute: ComputeConfig, seed: int) -> None:
             f"compute.devices=gpu: {_PACKAGES[name]} finds no GPU; see whether nvidia-smi lists one, then "
             f"pip install 'vit-train[{_GPU_EXTRAS[name]}]', or take what there is with compute.devices=auto"
         )
-    import keras
-
-    if keras.config.backend() != name:
-        raise ConfigError(
-            f"compute.backend={name}: this process already runs Keras on {keras.config.backend()}; "
-            "start a new process for each backend"
-        )
-    keras.utils.clear_session()
-    keras.config.set_dtype_policy(_POLICIES[compute.precision])
-    keras.utils.set_random_seed(seed)
-    # No measurable cost on a CPU, and XLA, which it rules out on TensorFlow, is slower there for these models.
-    tf.config.experimental.enable_op_determinism()
 
 
 def _keep_compiled_programs() -> None:
