@@ -10,6 +10,7 @@ from vit_train.run_dir import RunDir
 from vit_train.sweep import board, plan, results, settings
 from vit_train.sweep.devices import cpu_cores, shares, visible_gpus
 from vit_train.sweep.display import display
+from vit_train.sweep.launchers.local import LocalLauncher
 from vit_train.sweep.plan import Sweep
 from vit_train.sweep.pool import Pool
 
@@ -23,7 +24,7 @@ def run(overrides: Sequence[str], config: str | None) -> int:
     sweep = _found(options, overrides, config) or plan.plan(overrides, config)
     with RunDir(sweep.path).locked():
         _take_up(sweep, options.retry_failed)
-        pool = Pool(sweep, shares(options.jobs, cpu_cores(), visible_gpus()))
+        pool = Pool(sweep, shares(options.jobs, cpu_cores(), visible_gpus()), LocalLauncher())
         with display(sweep) as show:
             number = pool.run(show)
         if number is not None:

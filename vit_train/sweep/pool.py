@@ -1,10 +1,6 @@
 """Runs the jobs of a sweep, so many at once, each in a process of its own, and stops them when asked to."""
 
-import os
-import shlex
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +11,7 @@ from typing import Any
 from vit_train.errors import CheckpointError
 from vit_train.sweep import results
 from vit_train.sweep.devices import Share
+from vit_train.sweep.launchers import Launcher, Process
 from vit_train.sweep.plan import Job, Sweep
 
 _SECONDS_BETWEEN_LOOKS = 0.2
@@ -23,18 +20,18 @@ _STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.S
 
 
 @dataclass(frozen=True)
-class _Process:
+class _Running:
     job: Job
     share: Share
-    popen: subprocess.Popen[bytes]
+    process: Process
 
 
 class Pool:
     """The jobs of a sweep that run at once, one for each of `shares`."""
 
-    def __init__(self, sweep: Sweep, shares: list[Share]) -> None:
-        self.sweep, self.shares = sweep, shares
-        self.running: list[_Process] = []
+    def __init__(self, sweep: Sweep, shares: list[Share], launcher: Launcher) -> None:
+        self.sweep, self.shares, self.launcher = sweep, shares, launcher
+        self.running: list[_Running] = []
         self.stops: list[int] = []  # signals that asked the sweep to stop
         self.forwarded = 0  # of them
 
@@ -55,20 +52,20 @@ class Pool:
     def _start(self) -> None:
         """Starts waiting jobs while there is a share for them."""
         while not self.stops and len(self.running) < len(self.shares) and (job := self._next()):
-            taken = [process.share for process in self.running]
+            taken = [each.share for each in self.running]
             share = next(share for share in self.shares if taken.count(share) < self.shares.count(share))
-            command = [share.cores, *arguments(self.sweep, job)]
+            command = arguments(self.sweep, job)
             job.state, job.exit_code, job.reason = "running", None, None
             self.sweep.save()  # before it starts, so that no job runs that the file does not know
-            self.running.append(_Process(job, share, _popen(command, share.environment, self.sweep.log(job))))
+            process = self.launcher.start(command, self.sweep.log(job), share)
+            self.running.append(_Running(job, share, process))
 
     def _reap(self) -> None:
-        ended = [process for process in self.running if process.popen.poll() is not None]
-        for process in ended:
-            assert process.popen.stdin
-            process.popen.stdin.close()
-            self.running.remove(process)
-            _conclude(self.sweep, process.job, process.popen.returncode, bool(self.stops))
+        ended = [(each, code) for each in self.running if (code := each.process.poll()) is not None]
+        for each, code in ended:
+            each.process.close()
+            self.running.remove(each)
+            _conclude(self.sweep, each.job, code, bool(self.stops))
         if ended:
             self.sweep.save()
 
@@ -78,8 +75,8 @@ class Pool:
             return
         number = self.stops[0] if len(self.stops) == 1 else signal.SIGKILL
         self.forwarded = len(self.stops)
-        for process in self.running:
-            process.popen.send_signal(number)
+        for each in self.running:
+            each.process.signal(number)
 
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:
@@ -90,9 +87,10 @@ class Pool:
         try:
             yield
         finally:
-            for process in self.running:  # after an error of ours
-                process.popen.terminate()
-                process.popen.wait()
+            for each in self.running:  # after an error of ours
+                each.process.signal(signal.SIGTERM)
+            while any(each.process.poll() is None for each in self.running):
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -106,24 +104,6 @@ def _conclude(sweep: Sweep, job: Job, code: int, stopping: bool) -> None:
         job.state = "interrupted"
     else:
         job.fail(code, results.failure(code, sweep.log(job)))
-
-
-def _popen(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            output.write(f"$ vit-train {shlex.join(command[1:])}\n".encode(errors="surrogateescape"))
-            output.flush()
-            return subprocess.Popen(
-                [sys.executable, "-m", "vit_train.sweep.job", *command],
-                stdin=subprocess.PIPE,  # never written to; see job.py
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
-                start_new_session=True,  # Ctrl-C in a terminal is for the sweep, which hands it on
-            )
-    except OSError as error:
-        raise CheckpointError(f"{log}: the job cannot be started ({error.strerror})") from error
 
 
 def arguments(sweep: Sweep, job: Job) -> list[str]:

@@ -1,0 +1,54 @@
+"""Jobs as processes of this machine, which stop when the sweep does."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from vit_train.errors import CheckpointError
+from vit_train.sweep.devices import Share
+
+
+class LocalProcess:
+    """A job on this machine."""
+
+    def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
+        self.popen = popen
+
+    def poll(self) -> int | None:
+        """The exit code once it has ended, negative for a signal."""
+        return self.popen.poll()
+
+    def signal(self, number: int) -> None:
+        """Hands a signal on."""
+        self.popen.send_signal(number)
+
+    def close(self) -> None:
+        """Closes the pipe by which the job would have noticed the end of the sweep."""
+        assert self.popen.stdin
+        self.popen.stdin.close()
+
+
+class LocalLauncher:
+    """Starts jobs on this machine."""
+
+    def start(self, arguments: list[str], log: Path, share: Share) -> LocalProcess:
+        """Starts a job; raises CheckpointError if there cannot be a process or a log."""
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as output:
+                output.write(f"$ vit-train {shlex.join(arguments)}\n".encode(errors="surrogateescape"))
+                output.flush()
+                return LocalProcess(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "vit_train.sweep.job", share.cores, *arguments],
+                        stdin=subprocess.PIPE,  # never written to; see job.py
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, **share.environment},
+                        start_new_session=True,  # Ctrl-C in a terminal is for the sweep, which hands it on
+                    )
+                )
+        except OSError as error:
+            raise CheckpointError(f"{log}: the job cannot be started ({error.strerror})") from error
