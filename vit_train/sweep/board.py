@@ -9,7 +9,7 @@ from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
 from vit_train.sweep import page
 from vit_train.sweep.plan import Sweep
-from vit_train.sweep.ranking import job_table, ranked, spread_table, spreads, unfinished, why
+from vit_train.sweep.ranking import job_table, pruned, ranked, search_summary, spread_table, spreads, unfinished, why
 
 _FIGURES = ("validation_accuracy", "test_accuracy", "parameters", "seconds", "best_epoch")
 _SHOWN = 20  # in the terminal
@@ -32,7 +32,7 @@ def _csv(sweep: Sweep) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["number", *sweep.keys, *_FIGURES, "state", "reason", "run", "log"])
-    for job in [*ranked(sweep), *unfinished(sweep)]:
+    for job in [*ranked(sweep), *pruned(sweep), *unfinished(sweep)]:
         figures = [job.result.get(name) for name in _FIGURES]
         last = [job.state, job.reason, job.result.get("run"), sweep.log(job) if sweep.log(job).exists() else None]
         writer.writerow([job.number, *job.varied.values(), *figures, *last])
@@ -50,5 +50,7 @@ def show(sweep: Sweep) -> None:
         print()
         header, rows = spread_table(found)
         print_table(header, rows, text_columns=len(found[0].varied), ruled=False)
+    if summary := search_summary(sweep):
+        print(f"\n{summary}")
     for job in unfinished(sweep):
         say_error(f"run {job.number} ({job.name}): {why(sweep, job)}")

@@ -7,7 +7,7 @@ import jinja2
 
 from vit_train.sweep import figures
 from vit_train.sweep.plan import Job, Sweep
-from vit_train.sweep.ranking import job_table, ranked, spread_table, spreads, unfinished, why
+from vit_train.sweep.ranking import job_table, ranked, search_summary, spread_table, spreads, unfinished, why
 
 
 def render(sweep: Sweep) -> str:
@@ -27,6 +27,7 @@ def render(sweep: Sweep) -> str:
         ),
         sweep=sweep,
         best=jobs[0] if jobs else None,
+        summary=search_summary(sweep),
         jobs=job_table(sweep.keys, jobs),
         spreads=spread_table(found) if found else None,
         links=[_link(sweep, job) for job in jobs],

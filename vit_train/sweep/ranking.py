@@ -44,8 +44,26 @@ def _spread(values: list[float]) -> tuple[float, float | None]:
 
 
 def unfinished(sweep: Sweep) -> list[Job]:
-    """Jobs without a result."""
-    return [job for job in sweep.jobs if job.state != "completed"]
+    """Jobs without a result, though they should have one."""
+    return [job for job in sweep.jobs if job.state not in ("completed", "pruned")]
+
+
+def pruned(sweep: Sweep) -> list[Job]:
+    """Jobs that a search has stopped."""
+    return [job for job in sweep.jobs if job.state == "pruned"]
+
+
+def search_summary(sweep: Sweep) -> str:
+    """What a search has brought, in a sentence; "" for a grid."""
+    if not sweep.trials or not ranked(sweep):
+        return ""
+    text = f"{len(pruned(sweep))} of {len(sweep.jobs)} runs were stopped as hopeless"
+    best, first = ranked(sweep)[0], sweep.jobs[0]
+    if first.state != "completed" or not sweep.begins_as_it_is:
+        return f"{text}."
+    gain = best.result["validation_accuracy"] - first.result["validation_accuracy"]
+    found = f"run {best.number} is {100 * gain:.2f} points better than" if gain > 0 else "no run is better than"
+    return f"{text}; on validation, {found} run 1, which has the settings that the search began with."
 
 
 def why(sweep: Sweep, job: Job) -> str:
