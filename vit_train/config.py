@@ -8,6 +8,7 @@ from typing import Any, Literal
 from vit_train.convert import key
 from vit_train.durations import Duration
 from vit_train.errors import ConfigError
+from vit_train.launcher_config import LauncherConfig
 from vit_train.model_config import ModelConfig
 
 
@@ -176,7 +177,8 @@ class Config:
 class SweepConfig:
     """What a sweep can be told besides what its runs are; only with -m, and in no run's config."""
 
-    jobs: int = key("runs at once, which share out the GPUs, one each, and the CPU cores", minimum=1)
+    launcher: LauncherConfig
+    jobs: int = key("runs at once; on this machine they share out the GPUs, one each, and the CPU cores", minimum=1)
     resume: str | None = key("a sweep's folder to go on with; auto takes the newest of the same command")
     retry_failed: bool = key("whether going on with a sweep also starts its failed runs again")
     trials: int | None = key(

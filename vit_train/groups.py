@@ -11,5 +11,10 @@ def config_folder() -> Path:
 
 def groups() -> dict[str, list[str]]:
     """Each config group with its options, in alphabetical order."""
-    folders = sorted(path for path in config_folder().iterdir() if any(path.glob("*.yaml")))
-    return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
+    found = {path.name: options(path.name) for path in sorted(config_folder().iterdir()) if path.is_dir()}
+    return {group: names for group, names in found.items() if names}
+
+
+def options(group: str) -> list[str]:
+    """Those of one group, which may be inside another: `sweep/launcher`."""
+    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))

@@ -15,6 +15,7 @@ vit-train trains Vision Transformers on small images and leaves a run directory 
   vit-train [GROUP=OPTION ...] [KEY=VALUE ...]     train; without arguments the keras.io reference on CIFAR-100
   vit-train -m KEY=A,B ... [sweep.jobs=N]          one run for each combination, each in a process of its own
   vit-train -m sweep=NAME ...                      a ready sweep
+  vit-train -m sweep.launcher=slurm ...            on a cluster: Slurm, or ray
   vit-train -m sweep.resume=DIR                    go on with a sweep; auto instead of DIR takes the newest such one
   vit-train --cfg job [...]                        print the resolved config and stop
   vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
@@ -44,8 +45,13 @@ def help_text() -> str:
         lines += ["", f"Keys of {title} (default; type; meaning)", *_keys(keys_of(section, prefix), values)]
     others = [key for key in keys_of(Config) if "." not in key[0]]
     lines += ["", "Other keys", *_keys(others, dict(_flatten(main)))]
-    sweep = _keys(keys_of(SweepConfig, "sweep."), dict(_flatten(_read("sweep"), "sweep.")))
-    lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *sweep]
+    own = [key for key in keys_of(SweepConfig, "sweep.") if not key[0].startswith("sweep.launcher.")]
+    values = dict(_flatten(_read("sweep"), "sweep."))
+    lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *_keys(own, values)]
+    for section in variants(get_type_hints(SweepConfig)["launcher"]):
+        values = dict(_flatten(_read(f"sweep/launcher/{name_of(section)}"), "sweep.launcher."))
+        title = f"Keys of sweep.launcher={name_of(section)}, only with -m (default; type; meaning)"
+        lines += ["", title, *_keys(keys_of(section, "sweep.launcher."), values)]
     lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
     return "\n".join(lines)
 

@@ -9,10 +9,9 @@ from vit_train.config import SweepConfig
 from vit_train.console import say
 from vit_train.errors import ConfigError
 from vit_train.run_dir import RunDir
-from vit_train.sweep import board, plan, results, settings
-from vit_train.sweep.devices import cpu_cores, shares, visible_gpus
+from vit_train.sweep import board, launchers, plan, results, settings
 from vit_train.sweep.display import display
-from vit_train.sweep.launchers.local import LocalLauncher
+from vit_train.sweep.launchers import Launcher
 from vit_train.sweep.plan import Sweep
 from vit_train.sweep.pool import Pool
 
@@ -25,18 +24,23 @@ def run(overrides: Sequence[str], config: str | None) -> int:
     options, overrides = settings.read(overrides)
     if options.trials:
         _optuna().space(overrides)  # is wrong, if it is, before there is a folder
-    sweep = _found(options, overrides, config) or plan.plan(overrides, config, options.trials)
-    with RunDir(sweep.path).locked():
-        _take_up(sweep, options)
-        search = _optuna().Bayesian(sweep) if sweep.trials else None
-        pool = Pool(sweep, shares(options.jobs, cpu_cores(), visible_gpus()), LocalLauncher(), search)
-        with display(sweep) as show:
-            number = pool.run(show)
-        if number is not None:
-            say(f"the sweep is stopped; go on with: vit-train -m sweep.resume={sweep.path}")
-            return 128 + number
-        board.write(sweep)
-        board.show(sweep)
+    with launchers.opened(options.launcher) as launcher:
+        sweep = _found(options, overrides, config) or plan.plan(overrides, config, options.trials)
+        with RunDir(sweep.path).locked():
+            _take_up(sweep, options, launcher)
+            return _run(sweep, options.jobs, launcher)
+
+
+def _run(sweep: Sweep, jobs: int, launcher: Launcher) -> int:
+    search = _optuna().Bayesian(sweep) if sweep.trials else None
+    pool = Pool(sweep, launcher.shares(jobs), launcher, search)
+    with display(sweep) as show:
+        number = pool.run(show)
+    if number is not None:
+        say(f"the sweep is stopped; go on with: vit-train -m sweep.resume={sweep.path}")
+        return 128 + number
+    board.write(sweep)
+    board.show(sweep)
     print(sweep.path)
     return 0 if all(job.state in ("completed", "pruned") for job in sweep.jobs) else 1
 
@@ -62,7 +66,7 @@ def _found(options: SweepConfig, overrides: list[str], config: str | None) -> Sw
     return plan.newest(overrides, config, options.trials is not None)
 
 
-def _take_up(sweep: Sweep, options: SweepConfig) -> None:
+def _take_up(sweep: Sweep, options: SweepConfig, launcher: Launcher) -> None:
     """Lets wait what was not completed: a sweep that was killed could not note how its jobs ended."""
     if options.trials and sweep.trials is None:
         raise ConfigError(f"sweep.trials={options.trials}: {sweep.path} runs every combination and cannot be a search")
@@ -70,7 +74,7 @@ def _take_up(sweep: Sweep, options: SweepConfig) -> None:
     sweep.prune = sweep.prune if options.prune is None else options.prune
     for job in sweep.jobs:
         run = sweep.run(job)
-        if run and run.in_use:
+        if run and run.in_use and not launcher.holds(sweep.log(job)):
             raise ConfigError(
                 f"sweep.resume={sweep.path}: run {job.number} is still in progress in {run.path}; wait until it has "
                 "stopped"

@@ -9,7 +9,7 @@ from vit_train.compose import parse
 from vit_train.config import SweepConfig
 from vit_train.convert import convert, nearest
 from vit_train.errors import ConfigError
-from vit_train.groups import config_folder, groups
+from vit_train.groups import config_folder, groups, options
 
 
 def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
@@ -21,6 +21,9 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
     for text in arguments:
         override = parse(text)
         group, _, name = override.key_or_group.partition(".")
+        if group in ("hydra/launcher", "sweep/launcher"):
+            name = next((each for each in options("sweep/launcher") if each in str(override.value())), "NAME")
+            raise ConfigError(f"{text}: is not how launchers are chosen here; use sweep.launcher={name}")
         if group in ("outputs", "resume") and (group == "resume" or override.is_sweep_override()):
             raise ConfigError(f"{text}: cannot be part of a sweep; {_INSTEAD[group]}")
         if group != "sweep":
@@ -34,7 +37,17 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
     own = {key.removeprefix("sweep."): ready.pop(key) for key in list(ready) if key.startswith("sweep.")}
     given = {parse(text).key_or_group for text in overrides}
     overrides += [f"{key}={value}" for key, value in ready.items() if key not in given]
-    return convert(SweepConfig, _yaml("sweep") | own | settings, "sweep."), overrides
+    return convert(SweepConfig, _with_launcher(_yaml("sweep") | own | settings), "sweep."), overrides
+
+
+def _with_launcher(settings: dict[str, Any]) -> dict[str, Any]:
+    """Puts the section of the launcher in the place of its name, with what `launcher.KEY` sets in it."""
+    given = {key.removeprefix("launcher."): settings[key] for key in settings if key.startswith("launcher.")}
+    rest = {key: value for key, value in settings.items() if not key.startswith("launcher.")}
+    name, names = rest["launcher"], options("sweep/launcher")
+    if name not in names:
+        raise ConfigError(f"sweep.launcher={name}: must be one of {', '.join(names)}{nearest(str(name), names)}")
+    return rest | {"launcher": _yaml(f"sweep/launcher/{name}") | given}
 
 
 _INSTEAD = {

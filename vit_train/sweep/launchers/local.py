@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from vit_train.errors import CheckpointError
-from vit_train.sweep.devices import Share
+from vit_train.sweep.devices import Share, cpu_cores, shares, visible_gpus
 
 
 class LocalProcess:
@@ -33,16 +33,23 @@ class LocalProcess:
 class LocalLauncher:
     """Starts jobs on this machine."""
 
+    def shares(self, jobs: int) -> list[Share]:
+        """An equal part of the cores, and a GPU, for each of so many jobs at once."""
+        return shares(jobs, cpu_cores(), visible_gpus())
+
+    def holds(self, log: Path) -> bool:
+        """Never: the end of the sweep ends its jobs."""
+        return False
+
     def start(self, arguments: list[str], log: Path, share: Share) -> LocalProcess:
         """Starts a job; raises CheckpointError if there cannot be a process or a log."""
+        begin_log(log, arguments)
+        command = [sys.executable, "-m", "vit_train.sweep.job", share.cores, *arguments]
         try:
-            log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as output:
-                output.write(f"$ vit-train {shlex.join(arguments)}\n".encode(errors="surrogateescape"))
-                output.flush()
                 return LocalProcess(
                     subprocess.Popen(
-                        [sys.executable, "-m", "vit_train.sweep.job", share.cores, *arguments],
+                        command,
                         stdin=subprocess.PIPE,  # never written to; see job.py
                         stdout=output,
                         stderr=subprocess.STDOUT,
@@ -52,3 +59,13 @@ class LocalLauncher:
                 )
         except OSError as error:
             raise CheckpointError(f"{log}: the job cannot be started ({error.strerror})") from error
+
+
+def begin_log(log: Path, arguments: list[str]) -> None:
+    """Notes the command of a job that is to be started; raises CheckpointError if the log cannot be written to."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            file.write(f"$ vit-train {shlex.join(arguments)}\n".encode(errors="surrogateescape"))
+    except OSError as error:
+        raise CheckpointError(f"{log}: the job cannot be started ({error.strerror})") from error
