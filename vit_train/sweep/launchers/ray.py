@@ -1,10 +1,11 @@
-"""Jobs on a Ray cluster: each is a process beside an actor on some node. When the sweep ends, they stop as on SIGTERM.
+"""Jobs on a Ray cluster: each is a process beside an actor on some node. Ray kills both when the sweep dies.
 
 The sweep and the nodes see the same files, and vit-train is installed on both.
 """
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,18 +93,27 @@ def connected(config: RayConfig) -> Iterator[RayLauncher]:
     """A launcher for the cluster at `config.address`; raises ConfigError if there is none."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here tells nobody
     try:
+        _look_for(config.address)
         ray.init(address=config.address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+    except OSError:
         raise ConfigError(
-            f"sweep.launcher.address={config.address}: no Ray cluster is to be had ({reason}); start one with "
-            "ray start --head, or one for this sweep with sweep.launcher.address=local"
+            f"sweep.launcher.address={config.address}: no Ray cluster answers, or not without its token; start one "
+            "with ray start --head, or one for this sweep alone with sweep.launcher.address=local"
         ) from None
+    except (RuntimeError, ValueError, RayError) as error:
+        raise ConfigError(f"sweep.launcher.address={config.address}: {str(error).strip().splitlines()[0]}") from None
     try:
         _note_if_nothing_fits(config)
         yield RayLauncher(config)
     finally:
         ray.shutdown()
+
+
+def _look_for(address: str) -> None:
+    """Raises OSError if nothing listens at HOST:PORT, for which Ray itself would wait many minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=5).close()
 
 
 def _note_if_nothing_fits(config: RayConfig) -> None:

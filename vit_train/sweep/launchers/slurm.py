@@ -43,7 +43,7 @@ class SlurmProcess:
             return None
         if self.job.paths.result_pickle.exists():
             error = self.job.exception()
-            return self._failed(str(error).strip("\n -").split("\n")[-1]) if error else self.job.result()
+            return self._failed(_last_line(error)) if error else self.job.result()
         self.ended = self.ended or time.monotonic()
         if time.monotonic() - self.ended < _SECONDS_FOR_FILES:
             return None
@@ -64,7 +64,7 @@ class SlurmProcess:
         if isinstance(self.job, LocalJob):
             if number == signal.SIGKILL:
                 self.job.cancel()
-            else:
+            elif not self.job.done():
                 os.kill(int(self.job.job_id), signal.SIGTERM)
             return
         name = "KILL" if number == signal.SIGKILL else "TERM"
@@ -73,6 +73,11 @@ class SlurmProcess:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _last_line(error: Exception) -> str:
+    """The error of a traceback that submitit has put between two rules."""
+    return str(error).split("-" * 22)[1].strip().splitlines()[-1]
 
 
 class SlurmLauncher:
