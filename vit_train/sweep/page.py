@@ -31,7 +31,6 @@ def render(sweep: Sweep) -> str:
         jobs=job_table(sweep.keys, jobs),
         spreads=spread_table(found) if found else None,
         links=[_link(sweep, job) for job in jobs],
-        left_columns=1 + len(sweep.keys),
         unfinished=unfinished(sweep),
         why=lambda job: why(sweep, job),
         pictures=[base64.b64encode(picture.encode()).decode() for picture in pictures],
