@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from vit_train.models.dropout import Dropout
 from vit_train.models.self_attention import SelfAttention
 
 Shape = tuple[int | None, ...]
@@ -159,8 +160,8 @@ class TransformerBlock(keras.layers.Layer):
         )
         self.mlp_norm = layers.LayerNormalization(epsilon=1e-6, name="mlp_norm", **policy)
         self.mlp_hidden = layers.Dense(mlp_dim, activation="gelu", name="mlp_hidden", **policy)
-        self.hidden_dropout = layers.Dropout(dropout, name="hidden_dropout", **policy)
-        self.output_dropout = layers.Dropout(dropout, name="output_dropout", **policy)
+        self.hidden_dropout = Dropout(dropout, name="hidden_dropout", **policy)
+        self.output_dropout = Dropout(dropout, name="output_dropout", **policy)
 
     def build(self, input_shape: Shape) -> None:
         width = cast(int, input_shape[-1])

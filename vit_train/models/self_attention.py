@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from vit_train.models.dropout import Dropout
+
 
 @keras.saving.register_keras_serializable(package="vit_train")
 class SelfAttention(keras.layers.MultiHeadAttention):
@@ -21,6 +23,8 @@ class SelfAttention(keras.layers.MultiHeadAttention):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape, input_shape)
+        del self._dropout_layer  # or its seed would be kept with the weights
+        self._dropout_layer: keras.Layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
 
     def call(self, x_BND: Any, training: bool | None = None, return_attention_scores: bool = False) -> Any:
         if return_attention_scores or self.key_dim < x_BND.shape[-1]:
