@@ -131,7 +131,9 @@ class ComputeConfig:
     """What computes, and in what precision."""
 
     backend: Literal["tensorflow", "jax", "torch"] = key("the library under Keras")
-    precision: Literal["float32", "bfloat16"] = key("type of activations; bfloat16 keeps weights and loss in float32")
+    precision: Literal["float32", "bfloat16", "auto"] = key(
+        "type of activations; bfloat16 keeps weights and loss in float32; auto takes it where it is known to be faster"
+    )
     devices: Literal["auto", "cpu", "gpu"] = key("auto takes a GPU if the backend finds one; cpu never does, gpu must")
 
 
