@@ -21,10 +21,10 @@ def render(sweep: Sweep) -> str:
     )
     jobs, found = ranked(sweep), spreads(sweep)
     pictures = figures.draw(sweep.keys, jobs) if jobs and sweep.keys else []
+    config = ["--config", sweep.config] if sweep.config else []
+    trials = [f"sweep.trials={sweep.trials}"] if sweep.trials else []
     return environment.get_template("sweep.html.j2").render(
-        command=shlex.join(
-            ["vit-train", "-m", *(["--config", sweep.config] if sweep.config else []), *sweep.overrides]
-        ),
+        command=shlex.join(["vit-train", "-m", *config, *trials, *sweep.overrides]),
         sweep=sweep,
         best=jobs[0] if jobs else None,
         summary=search_summary(sweep),
