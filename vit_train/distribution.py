@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import keras
@@ -12,48 +13,49 @@ from vit_train.errors import ConfigError
 
 
 class Devices:
-    """The devices that train a run: those that the backend finds with compute.devices=all, and else one.
+    """What trains a run: all devices that the backend finds with compute.devices=all, and else one.
 
-    Raises ConfigError if the batch, or the model on TensorFlow, cannot be shared out to them.
+    Raises ConfigError if a batch, or the model on TensorFlow, cannot be shared out to them.
     """
 
     def __init__(self, config: Config) -> None:
-        self.name = device_name()
-        self.count = 1
+        self.name, self.count = device_name(), 1
         self._distribution: Any = None
         if config.compute.devices == "all":
-            found = keras.distribution.list_devices()
-            self.name, self.count = f"{len(found)} x {self.name} ({', '.join(found)})", len(found)
-        if self.count > 1:
-            _require_parts(config, self.count)
-            self._distribution = _distribution(config.compute.backend, found)
+            names = keras.distribution.list_devices()
+            self.name, self.count = f"{len(names)} x {self.name} ({', '.join(names)})", len(names)
+            if self.count > 1:
+                _require_divisible(config, self.count)
+                self._distribution = _distribution(config.compute.backend, tuple(names))
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where a model must be built, compiled, trained and evaluated."""
         return self._distribution.scope() if self._distribution else nullcontext()
 
 
-def _require_parts(config: Config, count: int) -> None:
+def _require_divisible(config: Config, count: int) -> None:
     size = config.train.batch_size
     if size % count:
-        fits = [str(size // count * count)] * (size > count) + [str(-(-size // count) * count)]
+        below, above = size // count * count, -(-size // count) * count
         raise ConfigError(
             f"train.batch_size={size}: cannot be shared out evenly to the {count} devices of compute.devices=all; "
-            f"use {' or '.join(fits)}"
+            f"use {f'{below} or ' if below else ''}{above}"
         )
     if config.model.name == "resnet50v2" and config.compute.backend == "tensorflow":
         raise ConfigError(
-            f"compute.devices=all: on TensorFlow each of the {count} devices would normalise its part of a batch of "
-            "model=resnet50v2 alone; use compute.backend=jax, or compute.devices=auto"
+            f"compute.devices=all: on TensorFlow each of {count} devices would normalise its own part of a batch of "
+            "model=resnet50v2; use compute.backend=jax, or compute.devices=auto"
         )
 
 
-def _distribution(backend: str, names: list[str]) -> Any:
+@cache
+def _distribution(backend: str, names: tuple[str, ...]) -> Any:
+    # Kept, as a second MirroredStrategy of a process would take the numbers of the first one's collective operations.
     if backend == "jax":
         return keras.distribution.DataParallel(devices=names)
     import tensorflow as tf
 
-    with stderr_held_back():
+    with stderr_held_back():  # on a CPU it notes that NCCL is for GPUs
         return tf.distribute.MirroredStrategy(names)
 
 
