@@ -23,7 +23,7 @@ ONE, ALL = "compute.devices=cpu", "compute.devices=all"
 def two_devices(backend):
     """Makes them, before anything looks for devices."""
     if backend == "jax":
-        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
         return
     import tensorflow as tf
 
@@ -32,7 +32,7 @@ def two_devices(backend):
 
 
 def observe(losses):
-    """Notes the running loss after each step, poisons a batch, and copies the run's directory as a kill would leave it."""
+    """Notes the running loss of each step, poisons a batch, and copies the run's directory as a kill would leave it."""
     import tensorflow as tf
 
     from vit_train import trainer
@@ -90,8 +90,8 @@ def refusal(config):
         return str(error)
 
 
-def replicas_after(config, gradients):
-    """The variable and all of the optimizer's state in each replica, after steps with `gradients` of both of them."""
+def replicas_after_each(config, gradients):
+    """The variable and the optimizer's state in each replica, after each of the steps with `gradients` of both."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -106,13 +106,15 @@ def replicas_after(config, gradients):
         optimizer = AdamW(schedule, decay="independent", weight_decay=0.1, bad_steps_allowed=1)
         optimizer.build([variable])
     step = tf.function(lambda gradient: optimizer.apply([gradient], [variable]))
+    states = []
     for both in gradients:
         parts = strategy.experimental_distribute_values_from_function(
             lambda context, both=both: tf.constant(both[context.replica_id_in_sync_group])
         )
         strategy.run(step, args=(parts,))
-    values = [strategy.experimental_local_results(each.value) for each in (variable, *optimizer.variables)]
-    return [[value[replica].numpy().tolist() for value in values] for replica in (0, 1)]
+        values = [strategy.experimental_local_results(each.value) for each in (variable, *optimizer.variables)]
+        states.append([[value[replica].numpy().tolist() for value in values] for replica in (0, 1)])
+    return states
 
 
 def of_tensorflow(config):
@@ -120,8 +122,7 @@ def of_tensorflow(config):
 
     good, bad = [[0.1, -0.2, 0.3], [0.3, 0.4, 0.5]], [[0.1, 0.2, 0.3], [0.1, float("nan"), 0.3]]
     resnet = load_config(["experiment=resnet50v2", ALL, f"outputs={config.outputs}"])
-    steps = {"good": [good], "bad": [good, bad], "on": [good, bad, good]}
-    return {"refused_model": refusal(resnet), **{name: replicas_after(config, each) for name, each in steps.items()}}
+    return {"refused_model": refusal(resnet), "replicas": replicas_after_each(config, [good, bad, good])}
 
 
 def main(backend, folder):
@@ -132,7 +133,8 @@ def main(backend, folder):
 
     dropout = () if backend == "jax" else ("model.dropout=0", "model.head_dropout=0")
     base = [*TINY, *RUN, *dropout, f"compute.backend={backend}", f"outputs={folder}"]
-    found = {"refused": refusal(load_config([*base, ALL, "train.batch_size=33"])), "created": os.listdir(folder)}
+    found = {"refused": refusal(load_config([*base, ALL, "train.batch_size=33"]))}
+    found["created"] = [path.name for path in Path(folder).iterdir()]
     observe(losses := [])
     for name, devices in (("one", ONE), ("two", ALL)):
         found[name] = outcome(load_config([*base, devices]), losses)

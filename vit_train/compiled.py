@@ -32,7 +32,7 @@ def compile_model(network: keras.Model, training: ImageSource, config: Config) -
     return model
 
 
-class _Model(keras.Model):  # type: ignore[misc]
+class _Model(keras.Model):
     """Counts each example once in its metrics, whatever its weight in the loss; and those of weight 0 not at all."""
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:

@@ -40,11 +40,15 @@ class GuardedAdamW(keras.optimizers.AdamW):
             return
         if not self.built:
             self.build(trainable_variables or [])
-        step = super().apply
+        apply = super().apply
+
+        def step(gradients: list[Any]) -> None:
+            apply(gradients, trainable_variables)
+
         if distribution.replicas() > 1:
-            distribution.step_alike(gradients, self._good, lambda total: step(total, trainable_variables), self._pass_over)
-            return
-        ops.cond(self._good(gradients), lambda: step(gradients, trainable_variables), self._pass_over)
+            distribution.step_alike(gradients, self._good, step, self._pass_over)
+        else:
+            ops.cond(self._good(gradients), lambda: step(gradients), self._pass_over)
 
     def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
         # Keras would add up the replicas' gradients here: after clipping them, and again after `step_alike` did.
@@ -76,7 +80,8 @@ class GuardedAdamW(keras.optimizers.AdamW):
 class FiniteCrossEntropy(keras.metrics.Metric):
     """Mean cross-entropy, in nats, over the examples where it is finite; NaN if there are none.
 
-    Labels are int [B], logits float [B, K]; examples of weight 0 are left out, other weights count as 1. Keras' own mean of the loss would be NaN for an epoch with one bad step.
+    Labels are int [B], logits float [B, K]; examples of weight 0 are left out, all others count alike. Keras' own mean
+    of the loss would be NaN for an epoch with one bad step.
     """
 
     def __init__(self, name: str = "cross_entropy", **options: Any) -> None:

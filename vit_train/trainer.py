@@ -122,11 +122,10 @@ class Trainer:
         self.display.start_epoch(len(progress.rows) + 1)
         if progress.trained is None:
             batches = training_batches(self.training, self.config, progress.step, end)
+            batches = shared_out(batches, self.devices.count)
             options = {"verbose": 0, "shuffle": False}  # the batches come in their order
             logs = self.model.fit(
-                shared_out(batches, self.devices.count),
-                steps_per_epoch=end - progress.step,
-                callbacks=[self.watcher], **options
+                batches, steps_per_epoch=end - progress.step, callbacks=[self.watcher], **options
             ).history
             self.require_good_steps()
             images = min(len(self.training), self.steps * self.settings.batch_size)
