@@ -107,7 +107,7 @@ def test_a_sweep_is_all_combinations(sweep, runs):
         (["seed=range(999)", "model.depth=1,2"], "seed=range(999) model.depth=1,2: asks for 1,998 runs; a sweep has"),
         (["seed=range(0,5,0)"], "seed=range(0,5,0): cannot be counted through"),
         (["seed=range(nan)"], "seed=range(nan): cannot be counted through"),
-        (["seed=interval(0,1)"], "seed=interval(0,1): cannot be counted through"),
+        (["seed=interval(0,1)"], "seed=interval(0,1): has no end of values; give a list KEY=A,B, or search it"),
         (["seed=range(3,1)"], "seed=range(3,1): stands for no value at all"),
         (["dataset=glob(x*)"], "dataset=glob(x*): stands for no value at all; there are cifar10, cifar100, digits,"),
         (["seed=glob(*)"], "seed=glob(*): stands for no value at all"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, RangeSweep
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -58,18 +58,21 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 
     Raises ConfigError if there are none, or more than `MOST_RUNS`.
     """
-    choices = [_choices(text) for text in overrides]
-    if (runs := math.prod(map(len, choices))) > MOST_RUNS:
+    values = [choices(text) for text in overrides]
+    if (runs := math.prod(map(len, values))) > MOST_RUNS:
         raise ConfigError(f"{' '.join(overrides)}: asks for {runs:,} runs; a sweep has at most {MOST_RUNS:,}")
-    return [list(job) for job in itertools.product(*choices)]
+    return [list(job) for job in itertools.product(*values)]
 
 
-def _choices(text: str) -> list[str]:
+def choices(text: str) -> list[str]:
+    """The arguments that a list, range, choice or glob stands for; raises ConfigError for none or endless ones."""
     override = parse(text)
     if not override.is_sweep_override():
         return [text]
     key, value = override.get_key_element(), typing.cast(object, override.value())  # Hydra leaves Glob out of its type
     options = groups().get(override.key_or_group, [])
+    if isinstance(value, IntervalSweep):
+        raise ConfigError(f"{text}: has no end of values; give a list KEY=A,B, or search it with sweep.trials=N")
     try:
         if isinstance(value, RangeSweep) and _length(value) > MOST_RUNS:
             raise ConfigError(f"{text}: has more than the {MOST_RUNS:,} values that a sweep can have")

@@ -131,7 +131,9 @@ class ComputeConfig:
     """What computes, and in what precision."""
 
     backend: Literal["tensorflow", "jax", "torch"] = key("the library under Keras")
-    precision: Literal["float32", "bfloat16"] = key("type of activations; bfloat16 keeps weights and loss in float32")
+    precision: Literal["float32", "bfloat16", "auto"] = key(
+        "type of activations; bfloat16 keeps weights and loss in float32; auto takes it where it is known to be faster"
+    )
     devices: Literal["auto", "cpu", "gpu", "all"] = key(
         "auto takes a GPU if the backend finds one; cpu never does, gpu must; all shares each batch out to all it finds"
     )
@@ -188,6 +190,10 @@ class SweepConfig:
     jobs: int = key("runs at once, which share out the GPUs, one each, and the CPU cores", minimum=1)
     resume: str | None = key("a sweep's folder to go on with; auto takes the newest of the same command")
     retry_failed: bool = key("whether going on with a sweep also starts its failed runs again")
+    trials: int | None = key(
+        "runs of a Bayesian search, which may vary KEY=interval(A,B) too; null runs every combination", minimum=1
+    )
+    prune: bool | None = key("whether a search stops hopeless runs; null means yes, or as the sweep began")
 
 
 def _plain(items: list[tuple[str, Any]]) -> Any:

@@ -11,6 +11,7 @@ from vit_train.config import Config
 from vit_train.data.images import Dataset
 from vit_train.environment import describe_environment, require_same_data
 from vit_train.files import replace_file
+from vit_train.precision import choose
 from vit_train.report import loggers, writer
 from vit_train.run_dir import RunDir
 
@@ -74,7 +75,9 @@ def _begin(
 ) -> None:
     """Writes what is known before training, and says it."""
     require_same_data(run, dataset.fingerprint)
-    environment = {**describe_environment(devices.name, devices.count), "data_sha256": dataset.fingerprint}
+    precision, reason = choose(config.compute)
+    environment = {**describe_environment(devices.name, devices.count), "precision": precision}
+    environment["data_sha256"] = dataset.fingerprint
     writer.remove(run)  # the report of a run that goes on
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
@@ -84,8 +87,10 @@ def _begin(
     console.say(
         f"{config.model.name}, {parameters:,} parameters, on {config.dataset.name}: "
         + ", ".join(f"{count:,} {part}" for part, count in sizes.items())
-        + f" images; {compute.backend} {compute.precision} on {environment['device']}"
+        + f" images; {compute.backend} {precision} on {environment['device']}"
     )
+    if reason:
+        console.say(f"compute.precision=auto: {precision}, since {reason}")
     if 0 < decay < 2**-24:
         console.say(
             f"note: the weight decay takes {decay:.1g} of a weight per step: below the precision of float32, it "

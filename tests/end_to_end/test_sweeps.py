@@ -15,6 +15,9 @@ from conftest import TINY
 
 from vit_train.compose import load_config
 from vit_train.run_dir import RunDir
+from vit_train.sweep import plan, results
+from vit_train.sweep.devices import Share
+from vit_train.sweep.pool import Pool
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = ("seconds", "images_per_second")
@@ -117,6 +120,28 @@ def test_a_sweep_that_is_killed_stops_its_jobs_and_goes_on_to_the_same_end(tmp_p
     assert float(best["validation_accuracy"]) == report["validation"]["accuracy"]
     assert float(best["test_accuracy"]) == report["test"]["accuracy"]
     assert failed["reason"] == "seed=-1: must be at least 0 and at most 2147483647"
+
+
+class AllHopeless:
+    """A search with no more jobs, to which a run is hopeless as soon as it has an epoch."""
+
+    def __init__(self, sweep):
+        self.sweep = sweep
+
+    def next_job(self):
+        return None
+
+    def hopeless(self, job):
+        return bool(results.accuracies(self.sweep.run(job)))
+
+
+def test_a_hopeless_job_is_stopped(tmp_path):
+    sweep = plan.plan([*TINY, f"outputs={tmp_path}", "train.epochs=1000", "seed=1,2"], None, trials=1)
+    assert Pool(sweep, [Share("", {})], AllHopeless(sweep)).run(lambda: None) is None
+    (job,) = sweep.jobs
+    accuracies = results.accuracies(sweep.run(job))
+    assert (job.state, job.exit_code, job.result) == ("pruned", 143, {"validation_accuracy": max(accuracies)})
+    assert len(accuracies) < 1000
 
 
 def hanging(tmp_path, fault):

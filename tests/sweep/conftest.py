@@ -17,7 +17,7 @@ from vit_train.sweep.plan import Job, Sweep
 @pytest.fixture
 def planned(tmp_path: Path) -> Callable[..., Sweep]:
     """Plans a sweep of tiny runs: `planned("seed=1,2")`."""
-    return lambda *overrides: plan.plan([*TINY, f"outputs={tmp_path}", *overrides], None)
+    return lambda *overrides, trials=None: plan.plan([*TINY, f"outputs={tmp_path}", *overrides], None, trials)
 
 
 @pytest.fixture

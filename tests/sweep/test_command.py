@@ -3,7 +3,11 @@
 import pytest
 
 from vit_train.errors import CheckpointError, ConfigError
-from vit_train.sweep import command, plan
+from vit_train.sweep import command, plan, settings
+
+
+def options(*arguments):
+    return settings.read(arguments)[0]
 
 
 @pytest.fixture
@@ -43,10 +47,41 @@ def test_which_jobs_run_when_going_on(planned, ran):
     for job, state in zip(sweep.jobs, ("running", "interrupted", "failed", "completed", "completed"), strict=True):
         job.state = state
     ran(sweep, sweep.jobs[3], [0.5], test=0.5)  # and the last one's run directory was deleted
-    command._take_up(sweep, retry_failed=False)
+    command._take_up(sweep, options())
     assert [job.state for job in sweep.jobs] == ["waiting", "waiting", "failed", "completed", "waiting"]
-    command._take_up(sweep, retry_failed=True)
+    command._take_up(sweep, options("sweep.retry_failed=true"))
     assert sweep.jobs[2].state == "waiting"
+
+
+def test_a_pruned_job_does_not_run_again(planned):
+    sweep = planned("seed=1,2")
+    sweep.jobs[0].state = "pruned"
+    command._take_up(sweep, options("sweep.retry_failed=true"))
+    assert [job.state for job in sweep.jobs] == ["pruned", "waiting"]
+
+
+def test_a_search_goes_on_as_it_began_or_as_it_is_told(planned):
+    sweep = planned("seed=1,2", trials=5)
+    sweep.prune = False
+    command._take_up(sweep, options())
+    assert (sweep.trials, sweep.prune) == (5, False)
+    command._take_up(sweep, options("sweep.trials=9", "sweep.prune=true"))
+    assert (sweep.trials, sweep.prune) == (9, True)
+    with pytest.raises(ConfigError, match=r"sweep.trials=9: .* runs every combination and cannot be a search"):
+        command._take_up(planned("seed=1,2"), options("sweep.trials=9"))
+
+
+def test_without_optuna_a_search_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"sweep.trials: a search needs Optuna; pip install 'vit-train\[optuna\]'"):
+        command.run(["sweep=optuna"], None)
+
+
+def test_a_search_of_which_all_is_done_says_what_it_brought(planned, ran, capsys):
+    sweep = planned("seed=1,2", trials=1)
+    ran(sweep, sweep.jobs[0], [0.5], test=0.5)
+    assert command.run([f"sweep.resume={sweep.path}"], None) == 0
+    assert "0 of 1 runs were stopped as hopeless; on validation, no run is better than run 1" in capsys.readouterr().out
 
 
 def test_other_arguments_are_refused(ended):

@@ -53,9 +53,10 @@ def test_a_sweep_is_read_back_as_it_was_written(planned):
 def test_the_newest_of_the_same_command_is_found(planned):
     planned("seed=1,2")
     second, other = planned("seed=1,2"), planned("seed=1,3")
-    assert plan.newest(second.overrides, None).path == second.path
-    assert plan.newest(other.overrides, None).path == other.path
-    assert plan.newest([*second.overrides, "train.epochs=3"], None) is None
+    assert plan.newest(second.overrides, None, search=False).path == second.path
+    assert plan.newest(other.overrides, None, search=False).path == other.path
+    assert plan.newest([*second.overrides, "train.epochs=3"], None, search=False) is None
+    assert plan.newest(second.overrides, None, search=True) is None
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from vit_train.config import SweepConfig
 from vit_train.convert import keys_of
 from vit_train.errors import ConfigError
 from vit_train.groups import config_folder, groups
+from vit_train.sweep.search import space
 from vit_train.sweep.settings import read
 
 
 def test_settings_and_overrides_are_parted():
     options, overrides = read(["sweep.jobs=2", "seed=1,2", "sweep.retry_failed=true", "+sweep.resume=a/b"])
-    assert options == SweepConfig(jobs=2, resume="a/b", retry_failed=True)
+    assert options == SweepConfig(jobs=2, resume="a/b", retry_failed=True, trials=None, prune=None)
     assert overrides == ["seed=1,2"]
 
 
@@ -21,7 +22,16 @@ def test_the_defaults_have_exactly_the_keys_of_their_dataclass():
     assert read([])[0] == SweepConfig(**values)
 
 
-@pytest.mark.parametrize("name", groups()["sweep"])
+def test_a_ready_search_has_settings_too_which_can_be_given_another_value():
+    assert read(["sweep=optuna"])[0].trials == 20
+    options, overrides = read(["sweep.trials=3", "sweep=optuna", "model.depth=1,2"])
+    assert options.trials == 3
+    assert overrides[0] == "model.depth=1,2"
+    assert overrides[1].startswith("optimizer.learning_rate=tag(log,interval(")
+    assert len(space(overrides)) == len(overrides) == 6
+
+
+@pytest.mark.parametrize("name", [name for name in groups()["sweep"] if name != "optuna"])
 def test_each_ready_sweep_is_of_sound_configs(name):
     _, overrides = read([f"sweep={name}", "experiment=quickstart"])
     runs = expand(overrides)
@@ -40,7 +50,10 @@ def test_what_is_given_replaces_that_of_a_ready_sweep():
         ("sweep.job=2", "sweep.job: there is no key sweep.job; did you mean sweep.jobs"),
         ("sweep.jobs=0", "sweep.jobs=0: must be at least 1"),
         ("sweep.jobs=1,2", "sweep.jobs=1,2: must have one value"),
-        ("sweep=sed", "sweep=sed: must be one of augmentation, depth_width, learning_rate, patch_size, seeds; did you"),
+        (
+            "sweep=sed",
+            "sweep=sed: must be one of augmentation, depth_width, learning_rate, optuna, patch_size, seeds; did you",
+        ),
         ("resume=auto", "resume=auto: cannot be part of a sweep; sweep.resume=DIR goes on with a sweep"),
         ("outputs=a,b", "outputs=a,b: cannot be part of a sweep; its runs are in one folder, so set outputs=DIR"),
     ],

@@ -4,12 +4,12 @@ import csv
 import dataclasses
 import io
 
-from vit_train.console import print_table, say_error
+from vit_train.console import print_table, say_error, stdout
 from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
 from vit_train.sweep import page
 from vit_train.sweep.plan import Sweep
-from vit_train.sweep.ranking import job_table, ranked, spread_table, spreads, unfinished, why
+from vit_train.sweep.ranking import job_table, pruned, ranked, search_summary, spread_table, spreads, unfinished, why
 
 _FIGURES = ("validation_accuracy", "test_accuracy", "parameters", "seconds", "best_epoch")
 _SHOWN = 20  # in the terminal
@@ -32,7 +32,7 @@ def _csv(sweep: Sweep) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["number", *sweep.keys, *_FIGURES, "state", "reason", "run", "log"])
-    for job in [*ranked(sweep), *unfinished(sweep)]:
+    for job in [*ranked(sweep), *pruned(sweep), *unfinished(sweep)]:
         figures = [job.result.get(name) for name in _FIGURES]
         last = [job.state, job.reason, job.result.get("run"), sweep.log(job) if sweep.log(job).exists() else None]
         writer.writerow([job.number, *job.varied.values(), *figures, *last])
@@ -42,13 +42,15 @@ def _csv(sweep: Sweep) -> str:
 def show(sweep: Sweep) -> None:
     """Prints the leaderboard and the spread over seeds to stdout, and a line for each failure to stderr."""
     if jobs := ranked(sweep):
-        header, rows = job_table(sweep.keys, jobs[:_SHOWN])
-        print_table(header, rows, text_columns=1 + len(sweep.keys), ruled=False)
+        header, rows, text_columns = job_table(sweep.keys, jobs[:_SHOWN], stdout.width)
+        print_table(header, rows, text_columns, ruled=False)
         if len(jobs) > _SHOWN:
             print(f"and {len(jobs) - _SHOWN} more in sweep.csv and sweep.html")
     if found := spreads(sweep)[:_SHOWN]:
         print()
         header, rows = spread_table(found)
         print_table(header, rows, text_columns=len(found[0].varied), ruled=False)
+    if summary := search_summary(sweep):
+        print(f"\n{summary}")
     for job in unfinished(sweep):
         say_error(f"run {job.number} ({job.name}): {why(sweep, job)}")

@@ -1,7 +1,9 @@
 """`vit-train -m`: the order of a sweep."""
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from vit_train.config import SweepConfig
 from vit_train.console import say
@@ -20,10 +22,13 @@ def run(overrides: Sequence[str], config: str | None) -> int:
     Raises ConfigError, and makes nothing, if no job can run.
     """
     options, overrides = settings.read(overrides)
-    sweep = _found(options, overrides, config) or plan.plan(overrides, config)
+    if options.trials:
+        _optuna().space(overrides)  # is wrong, if it is, before there is a folder
+    sweep = _found(options, overrides, config) or plan.plan(overrides, config, options.trials)
     with RunDir(sweep.path).locked():
-        _take_up(sweep, options.retry_failed)
-        pool = Pool(sweep, shares(options.jobs, cpu_cores(), visible_gpus()))
+        _take_up(sweep, options)
+        search = _optuna().Bayesian(sweep) if sweep.trials else None
+        pool = Pool(sweep, shares(options.jobs, cpu_cores(), visible_gpus()), search)
         with display(sweep) as show:
             number = pool.run(show)
         if number is not None:
@@ -32,7 +37,13 @@ def run(overrides: Sequence[str], config: str | None) -> int:
         board.write(sweep)
         board.show(sweep)
     print(sweep.path)
-    return 0 if all(job.state == "completed" for job in sweep.jobs) else 1
+    return 0 if all(job.state in ("completed", "pruned") for job in sweep.jobs) else 1
+
+
+def _optuna() -> ModuleType:
+    if importlib.util.find_spec("optuna") is None:
+        raise ConfigError("sweep.trials: a search needs Optuna; pip install 'vit-train[optuna]'")
+    return importlib.import_module("vit_train.sweep.search")
 
 
 def _found(options: SweepConfig, overrides: list[str], config: str | None) -> Sweep | None:
@@ -47,11 +58,15 @@ def _found(options: SweepConfig, overrides: list[str], config: str | None) -> Sw
                 "leave out all other arguments, or start a new sweep"
             )
         return sweep
-    return plan.newest(overrides, config)
+    return plan.newest(overrides, config, options.trials is not None)
 
 
-def _take_up(sweep: Sweep, retry_failed: bool) -> None:
+def _take_up(sweep: Sweep, options: SweepConfig) -> None:
     """Lets wait what was not completed: a sweep that was killed could not note how its jobs ended."""
+    if options.trials and sweep.trials is None:
+        raise ConfigError(f"sweep.trials={options.trials}: {sweep.path} runs every combination and cannot be a search")
+    sweep.trials = options.trials or sweep.trials
+    sweep.prune = sweep.prune if options.prune is None else options.prune
     for job in sweep.jobs:
         run = sweep.run(job)
         if run and run.in_use:
@@ -61,6 +76,6 @@ def _take_up(sweep: Sweep, retry_failed: bool) -> None:
             )
         if found := results.result(run):
             job.state, job.result, job.reason = "completed", found, None
-        elif job.state != "failed" or retry_failed:
+        elif job.state not in ("failed", "pruned") or (job.state == "failed" and options.retry_failed):
             job.state = "waiting"
     sweep.save()

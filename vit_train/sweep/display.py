@@ -16,7 +16,14 @@ from vit_train.sweep.plan import Job, Sweep
 from vit_train.sweep.results import Progress
 
 _SECONDS_BETWEEN_UPDATES = 1.0
-_COLOURS = {"running": "cyan", "completed": "green", "failed": "red", "interrupted": "yellow", "waiting": "dim"}
+_COLOURS = {
+    "running": "cyan",
+    "completed": "green",
+    "pruned": "magenta",
+    "failed": "red",
+    "interrupted": "yellow",
+    "waiting": "dim",
+}
 _FRAME = 4  # lines that are no jobs: header, rule, counts, cursor
 
 
@@ -37,21 +44,23 @@ class Lines:
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
-        self.states = {job.number: job.state if job.state == "completed" else "waiting" for job in sweep.jobs}
+        self.states: dict[int, str] = {
+            job.number: job.state for job in sweep.jobs if job.state in ("completed", "pruned")
+        }
 
     def show(self) -> None:
         """Says what has changed since the last call."""
         for job in self.sweep.jobs:
-            if job.state != self.states[job.number]:
+            if job.state != self.states.get(job.number, "waiting"):
                 self.states[job.number] = job.state
-                say(f"[{job.number}/{len(self.sweep.jobs)}] {job.name}: {_news(job)}")
+                say(f"[{job.number}/{self.sweep.total}] {job.name}: {_news(job)}")
 
 
 def _news(job: Job) -> str:
     if job.state == "completed":
         found = job.result
         return f"completed, {found['validation_accuracy']:.2%} on validation, {duration(found['seconds'])}"
-    return f"failed: {job.reason}" if job.state == "failed" else job.state
+    return f"{job.state}: {job.reason}" if job.reason else job.state
 
 
 class LiveTable:
@@ -78,6 +87,7 @@ class LiveTable:
         shown = jobs if len(jobs) <= room else sorted(jobs, key=lambda job: list(_COLOURS).index(job.state))[:room]
         for job in shown:
             table.add_row(*self._row(job))
+        counts["waiting"] += self.sweep.total - len(jobs)
         return Group(table, Text(", ".join(f"{count} {state}" for state, count in counts.items() if count)))
 
     def _row(self, job: Job) -> list[str | Text]:

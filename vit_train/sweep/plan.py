@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vit_train.compose import expand, load_config, parse
-from vit_train.config import Config
+from vit_train.convert import show, unknown_key, values_of
 from vit_train.errors import CheckpointError, ConfigError
 from vit_train.files import replace_file
+from vit_train.groups import groups
 from vit_train.run_dir import RunDir, new_folder
 from vit_train.runs.find import all_runs
 
-State = Literal["waiting", "running", "completed", "failed", "interrupted"]
+State = Literal["waiting", "running", "completed", "pruned", "failed", "interrupted"]
 _LONGEST_NAME = 60
 
 
@@ -52,6 +53,35 @@ class Sweep:
     config: str | None  # of --config
     keys: list[str]
     jobs: list[Job]
+    trials: int | None = None  # of a search; a grid has none
+    prune: bool = True  # whether a search stops hopeless jobs
+
+    @property
+    def total(self) -> int:
+        """How many jobs there will be."""
+        return max(len(self.jobs), self.trials or 0)
+
+    @property
+    def begins_as_it_is(self) -> bool:
+        """Whether the first job of a search has the values that its keys have where nothing is searched.
+
+        Of a group it is not known which option that is.
+        """
+        return not any(key in groups() for key in self.keys)
+
+    def add(self, varied: dict[str, str], total: int) -> Job:
+        """A new job, the next of `total`: waiting, or failed if its config is wrong."""
+        keys = [parse(text).key_or_group for text in self.overrides]
+        pairs = zip(keys, self.overrides, strict=True)
+        overrides = [f"{key}={varied[key]}" if key in varied else text for key, text in pairs]
+        number = len(self.jobs) + 1
+        job = Job(number, overrides, varied, f"jobs/{number:0{len(str(total))}}{_file_name(varied)}")
+        try:
+            job.epochs = load_config(overrides, self.config).train.epochs
+        except ConfigError as error:
+            job.fail(error.exit_code, str(error))
+        self.jobs.append(job)
+        return job
 
     def save(self, **more: Any) -> None:
         """Writes sweep.json, with `more` in it; raises CheckpointError if the disk refuses."""
@@ -71,33 +101,47 @@ class Sweep:
         return runs[-1] if runs else None
 
 
-def plan(overrides: Sequence[str], config: str | None) -> Sweep:
-    """All jobs, each with a checked config or failed for want of one, and a new folder for them.
+def plan(overrides: Sequence[str], config: str | None, trials: int | None = None) -> Sweep:
+    """All jobs of a grid, or the first of a search of so many `trials`, each checked, and a new folder for them.
 
     Raises ConfigError, and makes nothing, if there are too many jobs, a key varies twice, or not one config is sound.
     """
-    runs = expand(overrides)
-    varies = [parse(text).is_sweep_override() for text in overrides]
-    keys = [parse(text).key_or_group for text, each in zip(overrides, varies, strict=True) if each]
+    varied = [override for override in map(parse, overrides) if override.is_sweep_override()]
+    keys = [override.key_or_group for override in varied]
     if twice := [key for key in keys if keys.count(key) > 1]:
         raise ConfigError(f"{twice[0]}: is varied twice; give all its values in one list")
-    jobs, configs, errors = list[Job](), list[Config](), list[ConfigError]()
-    for number, run in enumerate(runs, 1):
-        values = [text.split("=", 1)[1] for text, each in zip(run, varies, strict=True) if each]
-        varied = dict(zip(keys, values, strict=True))
-        job = Job(number, run, varied, f"jobs/{number:0{len(str(len(runs)))}}{_file_name(varied)}")
-        jobs.append(job)
-        try:
-            configs.append(load_config(run, config))
-            job.epochs = configs[-1].train.epochs
-        except ConfigError as error:
-            errors.append(error)
-            job.fail(error.exit_code, str(error))
-    if not configs:
-        raise errors[0]
-    sweep = Sweep(new_folder(configs[0].outputs, "sweep", "jobs"), list(overrides), config, keys, jobs)
+    if trials and not keys:
+        raise ConfigError(f"sweep.trials={trials}: there is nothing to search; vary a key, as in KEY=interval(A,B)")
+    sweep = Sweep(Path(), list(overrides), config, keys, [], trials)
+    combinations = _grid(overrides) if trials is None else _as_it_is(sweep)
+    for values in combinations:
+        sweep.add(dict(zip(keys, values, strict=True)), trials or len(combinations))
+    if sweep.jobs and all(job.state == "failed" for job in sweep.jobs):
+        raise ConfigError(str(sweep.jobs[0].reason))
+    sweep.path = new_folder(_outputs(overrides, config), "sweep", "jobs")
     sweep.save()
     return sweep
+
+
+def _grid(overrides: Sequence[str]) -> list[list[str]]:
+    """The values of each combination."""
+    swept = [parse(text).is_sweep_override() for text in overrides]
+    return [[text.split("=", 1)[1] for text, each in zip(run, swept, strict=True) if each] for run in expand(overrides)]
+
+
+def _as_it_is(sweep: Sweep) -> list[list[str]]:
+    """The values that the keys of a search have where nothing is searched, if that is what it begins with."""
+    fixed = [text for text in sweep.overrides if not parse(text).is_sweep_override()]
+    values = values_of(load_config(fixed, sweep.config))
+    names = [*values, *groups()]
+    for key in sweep.keys:
+        if key not in names:
+            raise unknown_key(key, key, names)
+    return [[show(values[key]) for key in sweep.keys]] if sweep.begins_as_it_is else []
+
+
+def _outputs(overrides: Sequence[str], config: str | None) -> str:
+    return load_config([text for text in overrides if parse(text).key_or_group == "outputs"], config).outputs
 
 
 def _file_name(varied: dict[str, str]) -> str:
@@ -110,19 +154,18 @@ def load(path: Path) -> Sweep:
     try:
         values = json.loads((path / "sweep.json").read_bytes())
         jobs = [Job(**job) for job in values["jobs"]]
-        return Sweep(path, values["overrides"], values["config"], values["keys"], jobs)
+        kept = {name: values[name] for name in ("overrides", "config", "keys", "trials", "prune")}
+        return Sweep(path=path, jobs=jobs, **kept)
     except OSError:
         raise ConfigError(f"sweep.resume={path}: is not a sweep, it has no sweep.json") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"sweep.resume={path}: its sweep.json cannot be read; start a new sweep") from error
 
 
-def newest(overrides: list[str], config: str | None) -> Sweep | None:
+def newest(overrides: list[str], config: str | None, search: bool) -> Sweep | None:
     """The newest sweep of the same command, or None."""
-    given = [text for text in overrides if parse(text).key_or_group == "outputs"]
-    outputs = Path(load_config(given, config).outputs)
-    for path in sorted(outputs.glob("*/*-sweep/sweep.json"), reverse=True):
+    for path in sorted(Path(_outputs(overrides, config)).glob("*/*-sweep/sweep.json"), reverse=True):
         sweep = load(path.parent)
-        if (sweep.overrides, sweep.config) == (overrides, config):
+        if (sweep.overrides, sweep.config, sweep.trials is not None) == (overrides, config, search):
             return sweep
     return None

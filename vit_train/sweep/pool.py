@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vit_train.errors import CheckpointError
 from vit_train.sweep import results
@@ -22,6 +22,16 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 _STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 
 
+class Search(Protocol):
+    """What makes up the jobs of a sweep while it runs."""
+
+    def next_job(self) -> Job | None:
+        """One more job of the sweep, waiting, or None if there shall be no more."""
+
+    def hopeless(self, job: Job) -> bool:
+        """Whether a running job shall be stopped."""
+
+
 @dataclass(frozen=True)
 class _Process:
     job: Job
@@ -30,10 +40,10 @@ class _Process:
 
 
 class Pool:
-    """The jobs of a sweep that run at once, one for each of `shares`."""
+    """The jobs of a sweep that run at once, one for each of `shares`; a search adds jobs and stops hopeless ones."""
 
-    def __init__(self, sweep: Sweep, shares: list[Share]) -> None:
-        self.sweep, self.shares = sweep, shares
+    def __init__(self, sweep: Sweep, shares: list[Share], search: Search | None = None) -> None:
+        self.sweep, self.shares, self.search = sweep, shares, search
         self.running: list[_Process] = []
         self.stops: list[int] = []  # signals that asked the sweep to stop
         self.forwarded = 0  # of them
@@ -41,16 +51,18 @@ class Pool:
     def run(self, show: Callable[[], None]) -> int | None:
         """Runs every waiting job to its end, calling `show` often; returns the signal that stopped it, if any."""
         with self._signals_noted():
-            while self.running or (self._next() and not self.stops):
+            while self.running or (not self.stops and self._next()):
                 self._start()
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
                 self._forward()
+                self._prune()
                 self._reap()
                 show()
         return self.stops[0] if self.stops else None
 
     def _next(self) -> Job | None:
-        return next((job for job in self.sweep.jobs if job.state == "waiting"), None)
+        waiting = next((job for job in self.sweep.jobs if job.state == "waiting"), None)
+        return waiting or (self.search.next_job() if self.search else None)
 
     def _start(self) -> None:
         """Starts waiting jobs while there is a share for them."""
@@ -71,6 +83,13 @@ class Pool:
             _conclude(self.sweep, process.job, process.popen.returncode, bool(self.stops))
         if ended:
             self.sweep.save()
+
+    def _prune(self) -> None:
+        for process in self.running:
+            if self.search and process.job.state == "running" and self.search.hopeless(process.job):
+                process.job.state = "pruned"
+                self.sweep.save()
+                process.popen.terminate()
 
     def _forward(self) -> None:
         """Hands the first SIGINT or SIGTERM on to the jobs, which save their state; a second one kills them."""
@@ -102,6 +121,9 @@ def _conclude(sweep: Sweep, job: Job, code: int, stopping: bool) -> None:
     job.exit_code = code
     if found := results.result(sweep.run(job)):
         job.state, job.result = "completed", found
+    elif job.state == "pruned":
+        best = max(results.accuracies(sweep.run(job)))
+        job.result, job.reason = {"validation_accuracy": best}, f"was hopeless with {best:.2%} on validation"
     elif code in _STOPPED or stopping:
         job.state = "interrupted"
     else:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from vit_train.console import duration
 from vit_train.sweep.plan import Job, Sweep
 
+_GAP = 3  # characters between two columns
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -44,8 +46,26 @@ def _spread(values: list[float]) -> tuple[float, float | None]:
 
 
 def unfinished(sweep: Sweep) -> list[Job]:
-    """Jobs without a result."""
-    return [job for job in sweep.jobs if job.state != "completed"]
+    """Jobs without a result, though they should have one."""
+    return [job for job in sweep.jobs if job.state not in ("completed", "pruned")]
+
+
+def pruned(sweep: Sweep) -> list[Job]:
+    """Jobs that a search has stopped."""
+    return [job for job in sweep.jobs if job.state == "pruned"]
+
+
+def search_summary(sweep: Sweep) -> str:
+    """What a search has brought, in a sentence; "" for a grid."""
+    if not sweep.trials or not ranked(sweep):
+        return ""
+    text = f"{len(pruned(sweep))} of {len(sweep.jobs)} runs were stopped as hopeless"
+    best, first = ranked(sweep)[0], sweep.jobs[0]
+    if first.state != "completed" or not sweep.begins_as_it_is:
+        return f"{text}."
+    gain = best.result["validation_accuracy"] - first.result["validation_accuracy"]
+    found = f"run {best.number} is {100 * gain:.2f} points better than" if gain > 0 else "no run is better than"
+    return f"{text}; on validation, {found} run 1, which has the settings that the search began with."
 
 
 def why(sweep: Sweep, job: Job) -> str:
@@ -60,10 +80,18 @@ def labels(keys: Sequence[str]) -> list[str]:
     return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
 
 
-def job_table(keys: Sequence[str], jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the leaderboard as text."""
+def job_table(keys: Sequence[str], jobs: Sequence[Job], room: int = 1000) -> tuple[list[str], list[list[str]], int]:
+    """Header and rows of the leaderboard as text, and how many columns are no figures.
+
+    What varies is in one column if each on its own would take more than `room` characters.
+    """
     header = ["run", *labels(keys), "val", "test", "params", "time"]
-    return header, [[str(job.number), *job.varied.values(), *_figures(job)] for job in jobs]
+    rows = [[str(job.number), *job.varied.values(), *_figures(job)] for job in jobs]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    if sum(widths) + _GAP * (len(widths) - 1) <= room:
+        return header, rows, 1 + len(keys)
+    header[1 : 1 + len(keys)] = ["what varies"]
+    return header, [[str(job.number), job.name, *_figures(job)] for job in jobs], 2
 
 
 def _figures(job: Job) -> list[str]:

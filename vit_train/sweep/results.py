@@ -23,6 +23,11 @@ class Progress:
     seconds_left: float | None = None
 
 
+def accuracies(run: RunDir | None) -> list[float]:
+    """On the validation images after each epoch so far, fractions in [0, 1]."""
+    return [row["val_accuracy"] for row in (records.attempt(records.read_rows, run) if run else None) or []]
+
+
 def progress(run: RunDir | None, epochs: int) -> Progress:
     """From history.csv; the time left is that of the median epoch for each one left, without early stopping."""
     rows = (records.attempt(records.read_rows, run) if run else None) or []

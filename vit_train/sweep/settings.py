@@ -17,7 +17,7 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
 
     Raises ConfigError for a setting that does not exist, has a wrong value, or cannot be in a sweep.
     """
-    settings, ready, overrides = _yaml("sweep"), dict[str, Any](), list[str]()
+    settings, ready, overrides = dict[str, Any](), dict[str, Any](), list[str]()
     for text in arguments:
         override = parse(text)
         group, _, name = override.key_or_group.partition(".")
@@ -31,9 +31,10 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
             settings[name] = override.value()
         else:
             ready = _ready(text, override.value())
+    own = {key.removeprefix("sweep."): ready.pop(key) for key in list(ready) if key.startswith("sweep.")}
     given = {parse(text).key_or_group for text in overrides}
     overrides += [f"{key}={value}" for key, value in ready.items() if key not in given]
-    return convert(SweepConfig, settings, "sweep."), overrides
+    return convert(SweepConfig, _yaml("sweep") | own | settings, "sweep."), overrides
 
 
 _INSTEAD = {
