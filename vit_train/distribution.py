@@ -25,7 +25,7 @@ class Devices:
             names = keras.distribution.list_devices()
             self.name, self.count = f"{len(names)} x {self.name} ({', '.join(names)})", len(names)
             if self.count > 1:
-                _require_divisible(config, self.count)
+                _require_shareable(config, self.count)
                 self._distribution = _distribution(config.compute.backend, tuple(names))
 
     def scope(self) -> AbstractContextManager[Any]:
@@ -33,7 +33,7 @@ class Devices:
         return self._distribution.scope() if self._distribution else nullcontext()
 
 
-def _require_divisible(config: Config, count: int) -> None:
+def _require_shareable(config: Config, count: int) -> None:
     size = config.train.batch_size
     if size % count:
         below, above = size // count * count, -(-size // count) * count
