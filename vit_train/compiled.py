@@ -32,7 +32,8 @@ def compile_model(network: keras.Model, training: ImageSource, config: Config) -
     return model
 
 
-class _Model(keras.Model):
+@keras.saving.register_keras_serializable(package="vit_train")
+class TrainedModel(keras.Model):
     """Counts each example once in its metrics, whatever its weight in the loss; and those of weight 0 not at all."""
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -46,8 +47,8 @@ def _with_warp(network: keras.Model, config: Config, source: tuple[int, int]) ->
     The warp is in front if augmentation is placed on the device; `source` is (height, width) of the images.
     """
     if config.augment.placement == "host":
-        return _Model(network.input, network.output, name="on_host")
+        return TrainedModel(network.input, network.output, name="on_host")
     images = keras.Input((*source, 3), dtype="uint8", name="images")
     transforms = keras.Input((8,), dtype="float32", name="transforms")
     warped = Warp(config.model.image_size, name="warp")(images, transforms)
-    return _Model({"images": images, "transforms": transforms}, network(warped), name="on_device")
+    return TrainedModel({"images": images, "transforms": transforms}, network(warped), name="on_device")
