@@ -86,6 +86,14 @@ def test_the_replicas_of_tensorflow_stay_alike(found):
     assert [state["bad_steps"] for state in (before, after, on)] == [0, 1, 1]
 
 
+def test_each_replica_of_tensorflow_drops_something_else(found):
+    if found["backend"] != "tensorflow":
+        pytest.skip("JAX has one step for all devices")
+    first, second = found["dropped"]
+    assert set(first) == set(second) == {0, 2}
+    assert first != second
+
+
 def test_resnet_is_refused_where_each_device_would_normalise_alone(found):
     if found["backend"] != "tensorflow":
         pytest.skip("JAX normalises over all devices")

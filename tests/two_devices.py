@@ -117,12 +117,30 @@ def replicas_after_each(config, gradients):
     return states
 
 
+def dropped_in_each(config):
+    """What a layer drops in each replica."""
+    import tensorflow as tf
+
+    from vit_train.distribution import Devices
+    from vit_train.models.dropout import Dropout
+
+    with Devices(config).scope():
+        strategy, layer = tf.distribute.get_strategy(), Dropout(0.5)
+        layer.build((100,))
+    parts = strategy.run(tf.function(lambda: layer(tf.ones(100), training=True)))
+    return [part.numpy().tolist() for part in strategy.experimental_local_results(parts)]
+
+
 def of_tensorflow(config):
     from vit_train.compose import load_config
 
     good, bad = [[0.1, -0.2, 0.3], [0.3, 0.4, 0.5]], [[0.1, 0.2, 0.3], [0.1, float("nan"), 0.3]]
     resnet = load_config(["experiment=resnet50v2", ALL, f"outputs={config.outputs}"])
-    return {"refused_model": refusal(resnet), "replicas": replicas_after_each(config, [good, bad, good])}
+    return {
+        "refused_model": refusal(resnet),
+        "replicas": replicas_after_each(config, [good, bad, good]),
+        "dropped": dropped_in_each(config),
+    }
 
 
 def main(backend, folder):

@@ -30,8 +30,12 @@ def _random_bits(shape: Any, seed: Any) -> Any:
         return jax.random.bits(seed, shape, "uint16")
     import tensorflow as tf
 
+    # Several devices share one seed, and shall not drop the same in their parts of a batch.
+    context = tf.distribute.get_replica_context()
+    replica = context.replica_id_in_sync_group if context else 0
+    seed = tf.cast(seed, "int32") + tf.stack([0, replica])
     *rows, last = shape
     pairs = (last + 1) // 2
-    words = tf.random.stateless_uniform((*rows, pairs), tf.cast(seed, "int32"), None, None, "uint32")
+    words = tf.random.stateless_uniform((*rows, pairs), seed, None, None, "uint32")
     bits = tf.reshape(tf.bitcast(words, "uint16"), (*rows, 2 * pairs))
     return bits[..., :last] if last % 2 else bits
