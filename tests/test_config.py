@@ -105,6 +105,10 @@ def test_a_config_cannot_be_changed():
         (["schedule.warmup='101 epochs'"], "schedule.warmup='101 epochs': is longer than the training of train.epochs"),
         (["schedule.warmup='3 minutes'"], "schedule.warmup='3 minutes': must be in steps (500) or epochs ('2 epochs')"),
         (["schedule.final=0.5"], "schedule.final=0.5: schedule=constant stays at 1; use schedule=cosine"),
+        (
+            ["compute.backend=torch", "compute.devices=all"],
+            "compute.devices=all: on PyTorch a model is trained on one device here; use compute.backend=tensorflow or",
+        ),
         (["optimizer.exclude=['(']"], "optimizer.exclude=[(]: is not a regular expression"),
     ],
 )

@@ -6,9 +6,9 @@ from vit_train import environment
 
 
 def test_versions_machine_and_command():
-    described = environment.describe_environment("cpu:0")
+    described = environment.describe_environment("cpu:0", 2)
     assert json.loads(json.dumps(described)) == described
-    assert described["device"] == "cpu:0"
+    assert (described["device"], described["devices"]) == ("cpu:0", 2)
     assert described["packages"]["keras"].startswith("3.")
     assert described["cpus"] >= 1
     assert described["command"].startswith("vit-train")

@@ -83,6 +83,14 @@ def test_the_mean_loss_is_over_finite_examples():
     assert float(metric.result()) == pytest.approx((np.log(2) + np.log(4)) / 2)
 
 
+def test_examples_of_weight_0_are_not_counted():
+    from vit_train.guard import FiniteCrossEntropy
+
+    metric = FiniteCrossEntropy()
+    metric.update_state(np.array([0, 1]), np.float32([[0, 0], [0, 9]]), np.float32([1.5, 0]))
+    assert float(metric.result()) == pytest.approx(np.log(2))
+
+
 @pytest.fixture
 def poisoned(monkeypatch):
     """Makes the images of chosen steps (from 0) infinite: `poisoned(2, 3)`."""

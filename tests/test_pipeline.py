@@ -97,3 +97,23 @@ def test_evaluation_goes_through_all_in_order(examples, config):
     parts = [(images.numpy(), labels.numpy()) for images, labels in evaluation_batches(examples, config())]
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in parts]), np.arange(100))
     np.testing.assert_allclose(np.concatenate([images for images, _ in parts]), examples.images, atol=1e-4)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3, 5])
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_short_batches_are_filled_up_for_several_devices(devices, count):
+    import tensorflow as tf
+
+    from vit_train.data.pipeline import shared_out
+
+    inputs, labels = {"images": np.arange(count * 2).reshape(count, 2)}, np.arange(count)
+    (batch,) = shared_out(tf.data.Dataset.from_tensors((inputs, labels)), devices).as_numpy_iterator()
+    if devices == 1:
+        assert len(batch) == 2
+        return
+    found, numbers, weights = batch
+    assert len(weights) % devices == 0 <= len(weights) - count < devices
+    np.testing.assert_array_equal(found["images"][:, 0], numbers * 2)
+    np.testing.assert_array_equal(numbers[weights > 0], labels)
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(np.mean(weights * numbers), np.mean(labels), rtol=1e-6)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from vit_train import resume
-from vit_train.compose import expand
+from vit_train.compose import expand, parse
 from vit_train.runs.cli import parser
 from vit_train.sweep import settings
+from vit_train.sweep.search import space
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -29,9 +30,15 @@ def test_each_command_for_finished_runs_is_understood(command):
 
 @pytest.mark.parametrize("command", commands(README, "vit-train"), ids=" ".join)
 def test_each_command_of_the_readme_has_a_config(command):
-    arguments = [argument for argument in command[1:] if argument != "-m"]
-    for overrides in expand(settings.read(arguments)[1]) if "-m" in command else [arguments]:
-        resume.load(overrides)
+    if "-m" not in command:
+        resume.load(command[1:])
+        return
+    options, overrides = settings.read([argument for argument in command[1:] if argument != "-m"])
+    if options.trials:
+        space(overrides)
+        overrides = [text for text in overrides if not parse(text).is_sweep_override()]
+    for run in expand(overrides):
+        resume.load(run)
 
 
 def test_the_error_of_the_readme_is_the_real_one(vit_train):

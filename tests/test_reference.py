@@ -88,7 +88,8 @@ def test_with_equal_weights_it_is_the_example(experiment):
     labels = random.integers(0, CLASSES, 4)
     expected = gradients(theirs, theirs.trainable_variables, images, labels)
     for a, b in zip(gradients(ours, in_forward_order(ours), images, labels), expected, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max() + 1e-9)
+        # The gradient of the keys' bias is 0, but for rounding: softmax does not see it.
+        np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max() + 1e-8)
 
 
 # (decay, weight decay in the units of that decay, attention initialiser)

@@ -42,6 +42,7 @@ def test_a_run_brings_its_own_config(make):
         "train.epochs=150",
         "train.checkpoint.every='1 minute'",
         "train.skip_bad_steps=1",
+        "compute.devices=all",
         "outputs=/x",
     ],
 )

@@ -14,6 +14,7 @@ from vit_train.convert import show
 from vit_train.environment import processor
 from vit_train.errors import ConfigError, OutOfMemory
 from vit_train.files import cache_folder
+from vit_train.precision import choose
 
 _PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 _GPU_EXTRAS = {"tensorflow": "gpu", "jax": "jax-gpu", "torch": "torch"}
@@ -44,7 +45,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
             "start a new process for each backend"
         )
     keras.utils.clear_session()
-    keras.config.set_dtype_policy(_POLICIES[compute.precision])
+    keras.config.set_dtype_policy(_POLICIES[choose(compute)[0]])
     keras.utils.set_random_seed(seed)
     # No measurable cost on a CPU, and XLA, which it rules out on TensorFlow, is slower there for these models.
     tf.config.experimental.enable_op_determinism()

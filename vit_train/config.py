@@ -132,8 +132,19 @@ class ComputeConfig:
     """What computes, and in what precision."""
 
     backend: Literal["tensorflow", "jax", "torch"] = key("the library under Keras")
-    precision: Literal["float32", "bfloat16"] = key("type of activations; bfloat16 keeps weights and loss in float32")
-    devices: Literal["auto", "cpu", "gpu"] = key("auto takes a GPU if the backend finds one; cpu never does, gpu must")
+    precision: Literal["float32", "bfloat16", "auto"] = key(
+        "type of activations; bfloat16 keeps weights and loss in float32; auto takes it where it is known to be faster"
+    )
+    devices: Literal["auto", "cpu", "gpu", "all"] = key(
+        "auto takes a GPU if the backend finds one; cpu never does, gpu must; all shares each batch out to all it finds"
+    )
+
+    def __post_init__(self) -> None:
+        if self.devices == "all" and self.backend == "torch":
+            raise ConfigError(
+                "compute.devices=all: on PyTorch a model is trained on one device here; "
+                "use compute.backend=tensorflow or jax, or compute.devices=auto"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

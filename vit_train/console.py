@@ -1,6 +1,7 @@
 """What a person sees while a run goes on: progress and lines on stderr, results on stdout."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,8 +16,9 @@ from rich.table import Table
 from vit_train.errors import CheckpointError, VitTrainError
 
 logger = logging.getLogger("vit_train")
+_WIDEST = 1000  # a line in a file, where nothing needs to be folded
 # Without markup, which would take a value such as [bias,norm] for a style.
-stdout = Console(highlight=False, soft_wrap=True, markup=False)
+stdout = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else _WIDEST)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _SECONDS_BETWEEN_UPDATES = 0.2
@@ -146,10 +148,14 @@ class TrainingDisplay:
 
 
 def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1, ruled: bool = True) -> None:
-    """A table on stdout, its first `text_columns` to the left and figures to the right; not ruled it is narrower."""
+    """A table on stdout, its first `text_columns` to the left and figures to the right; not ruled it is narrower.
+
+    Text is folded where a terminal is too narrow; figures never are, and in a file nothing is.
+    """
     table = Table() if ruled else Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index < text_columns else "right", overflow="fold")
+        text = index < text_columns
+        table.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
     for row in rows:
         table.add_row(*row)
     stdout.print(table, soft_wrap=False)

@@ -16,7 +16,7 @@ from vit_train.run_dir import RunDir
 _PACKAGES = ("vit-train", "keras", "tensorflow", "jax", "torch", "numpy", "hydra-core", "omegaconf", "scikit-learn")
 
 
-def describe_environment(device: str) -> dict[str, Any]:
+def describe_environment(device: str, devices: int = 1) -> dict[str, Any]:
     """Plain values for environment.json; a package or a checkout that is not there is null."""
     return {
         "command": shlex.join(["vit-train", *sys.argv[1:]]),
@@ -26,6 +26,7 @@ def describe_environment(device: str) -> dict[str, Any]:
         "processor": processor("model name") or platform.processor() or platform.machine(),
         "cpus": os.cpu_count(),
         "device": device,
+        "devices": devices,
         "packages": {name: _version(name) for name in _PACKAGES},
         "git": _git_state(Path(__file__).resolve().parents[1]),
     }

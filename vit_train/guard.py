@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from vit_train import distribution
+
 
 class GuardedAdamW(keras.optimizers.AdamW):
     """Keras' AdamW, but weights and moments stay as they are in a bad step.
@@ -38,8 +40,19 @@ class GuardedAdamW(keras.optimizers.AdamW):
             return
         if not self.built:
             self.build(trainable_variables or [])
-        step = super().apply
-        ops.cond(self._good(gradients), lambda: step(gradients, trainable_variables), self._pass_over)
+        apply = super().apply
+
+        def step(gradients: list[Any]) -> None:
+            apply(gradients, trainable_variables)
+
+        if distribution.replicas() > 1:
+            distribution.step_alike(gradients, self._good, step, self._pass_over)
+        else:
+            ops.cond(self._good(gradients), lambda: step(gradients), self._pass_over)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
+        # Keras would add up the replicas' gradients here: after clipping them, and again after `step_alike` did.
+        return grads_and_vars
 
     def stateless_apply(self, optimizer_variables: Any, gradients: Any, trainable_variables: Any) -> Any:
         mapping = list(zip(self.variables, optimizer_variables, strict=True))
@@ -67,7 +80,8 @@ class GuardedAdamW(keras.optimizers.AdamW):
 class FiniteCrossEntropy(keras.metrics.Metric):
     """Mean cross-entropy, in nats, over the examples where it is finite; NaN if there are none.
 
-    Labels are int [B], logits float [B, K]. Keras' own mean of the loss would be NaN for an epoch with one bad step.
+    Labels are int [B], logits float [B, K]; examples of weight 0 are left out, all others count alike. Keras' own mean
+    of the loss would be NaN for an epoch with one bad step.
     """
 
     def __init__(self, name: str = "cross_entropy", **options: Any) -> None:
@@ -77,9 +91,11 @@ class FiniteCrossEntropy(keras.metrics.Metric):
 
     def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        finite = ops.isfinite(losses)
-        self.total.assign_add(ops.sum(ops.where(finite, losses, 0.0)))
-        self.count.assign_add(ops.sum(ops.cast(finite, self.count.dtype)))
+        counted = ops.isfinite(losses)
+        if sample_weight is not None:
+            counted = ops.logical_and(counted, sample_weight > 0)
+        self.total.assign_add(ops.sum(ops.where(counted, losses, 0.0)))
+        self.count.assign_add(ops.sum(ops.cast(counted, self.count.dtype)))
 
     def result(self) -> Any:
         return self.total / self.count

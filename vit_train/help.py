@@ -14,8 +14,9 @@ vit-train trains Vision Transformers on small images and leaves a run directory 
 
   vit-train [GROUP=OPTION ...] [KEY=VALUE ...]     train; without arguments the keras.io reference on CIFAR-100
   vit-train -m KEY=A,B ... [sweep.jobs=N]          one run for each combination, each in a process of its own
-  vit-train -m sweep=NAME ...                      a ready sweep
-  vit-train -m sweep.launcher=slurm ...            on a cluster: Slurm, or ray
+  vit-train -m sweep.trials=N KEY=interval(A,B)    Bayesian search over lists, ranges and intervals
+  vit-train -m sweep=NAME ...                      a ready sweep or search
+  vit-train -m sweep.launcher=slurm|ray ...        on a cluster
   vit-train -m sweep.resume=DIR                    go on with a sweep; auto instead of DIR takes the newest such one
   vit-train --cfg job [...]                        print the resolved config and stop
   vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did

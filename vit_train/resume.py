@@ -10,12 +10,14 @@ from vit_train.convert import show, values_of
 from vit_train.errors import ConfigError
 from vit_train.run_dir import RunDir
 
-# What may differ when a run goes on: what leads further than the run has come, and what cannot change a result.
+# What may differ when a run goes on: what leads further than the run has come, and what cannot change a result, or by
+# rounding only.
 FREE = (
     "train.epochs",
     "train.skip_bad_steps",
     "train.checkpoint.every",
     "dataset.root",
+    "compute.devices",
     "logging.tensorboard",
     "logging.mlflow",
     "outputs",

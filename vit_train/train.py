@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vit_train import backend, console, evaluate, predictions
 from vit_train.compose import to_yaml
@@ -10,8 +11,12 @@ from vit_train.config import Config
 from vit_train.data.images import Dataset
 from vit_train.environment import describe_environment, require_same_data
 from vit_train.files import replace_file
+from vit_train.precision import choose
 from vit_train.report import loggers, writer
 from vit_train.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from vit_train.distribution import Devices
 
 
 def train(config: Config) -> writer.Report:
@@ -24,13 +29,15 @@ def train(config: Config) -> writer.Report:
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train.compiled import compile_model
     from vit_train.data import pipeline, sources, split
+    from vit_train.distribution import Devices
     from vit_train.models import build, export, preprocessing
     from vit_train.report import story
     from vit_train.trainer import Trainer
 
+    devices = Devices(config)
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
-    with backend.memory_errors_explained(config):
+    with backend.memory_errors_explained(config), devices.scope():
         network = build.build_model(config.model, len(dataset.class_names))
         preprocessing.set_statistics(network, *training.statistics())
         model = compile_model(network, training, config)
@@ -38,21 +45,21 @@ def train(config: Config) -> writer.Report:
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
         sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
-        _begin(config, run, dataset, sizes, network.count_params())
+        _begin(config, run, dataset, sizes, network.count_params(), devices)
         with loggers.opened(config, run) as logs:
             with (
                 story.told_if_it_ends(config, run, sizes, network.count_params()),
                 backend.memory_errors_explained(config),
                 pipeline.data_errors(run.path),
             ):
-                rows = Trainer(model, training, validation, config, run, logs.epochs).fit()
+                rows = Trainer(model, training, validation, config, run, devices, logs.epochs).fit()
                 deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
                 deployed.save(run.model)
                 batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
                 found = evaluate.predict(deployed, batches.as_numpy_iterator())
             predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
             report = writer.of_training(config, run, sizes, network.count_params(), rows)
-            report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps))
+            report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps.numpy()))
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
             return story.conclude(report, run, config, deployed, dataset.test, training)
 
@@ -63,10 +70,14 @@ def _run_dir(config: Config) -> RunDir:
     return RunDir.create(config.outputs, config.dataset.name, config.model.name)
 
 
-def _begin(config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int], parameters: int) -> None:
+def _begin(
+    config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int], parameters: int, devices: "Devices"
+) -> None:
     """Writes what is known before training, and says it."""
     require_same_data(run, dataset.fingerprint)
-    environment = {**describe_environment(backend.device_name()), "data_sha256": dataset.fingerprint}
+    precision, reason = choose(config.compute)
+    environment = {**describe_environment(devices.name, devices.count), "precision": precision}
+    environment["data_sha256"] = dataset.fingerprint
     writer.remove(run)  # the report of a run that goes on
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
@@ -76,8 +87,10 @@ def _begin(config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int],
     console.say(
         f"{config.model.name}, {parameters:,} parameters, on {config.dataset.name}: "
         + ", ".join(f"{count:,} {part}" for part, count in sizes.items())
-        + f" images; {compute.backend} {compute.precision} on {environment['device']}"
+        + f" images; {compute.backend} {precision} on {environment['device']}"
     )
+    if reason:
+        console.say(f"compute.precision=auto: {precision}, since {reason}")
     if 0 < decay < 2**-24:
         console.say(
             f"note: the weight decay takes {decay:.1g} of a weight per step: below the precision of float32, it "

@@ -14,7 +14,8 @@ from vit_train.checkpoint import Arrays, Checkpoint
 from vit_train.config import Config
 from vit_train.console import TrainingDisplay, say
 from vit_train.data.images import ImageSource
-from vit_train.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from vit_train.data.pipeline import evaluation_batches, shared_out, steps_per_epoch, training_batches
+from vit_train.distribution import Devices
 from vit_train.errors import Interrupted, NonFiniteLoss
 from vit_train.history import Row
 from vit_train.interrupt import StopRequest
@@ -46,11 +47,13 @@ class Trainer:
         validation: ImageSource,
         config: Config,
         run: RunDir,
+        devices: Devices,
         log: Callable[[list[Row]], None],
     ) -> None:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
         self.steps = steps_per_epoch(len(training), config)
-        self.validation = evaluation_batches(validation, config)
+        self.devices = devices
+        self.validation = shared_out(evaluation_batches(validation, config), devices.count)
         self.log = log
         self.progress = Progress()
         self.best: Arrays = {}
@@ -65,9 +68,10 @@ class Trainer:
 
         Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.
         """
-        self.restore()
-        self.train()
-        state.assign(self.best, ("model", self.model.variables))
+        with self.devices.scope():
+            self.restore()
+            self.train()
+            state.assign(self.best, ("model", self.model.variables))
         return self.progress.rows
 
     def restore(self) -> None:
@@ -118,6 +122,7 @@ class Trainer:
         self.display.start_epoch(len(progress.rows) + 1)
         if progress.trained is None:
             batches = training_batches(self.training, self.config, progress.step, end)
+            batches = shared_out(batches, self.devices.count)
             options = {"verbose": 0, "shuffle": False}  # the batches come in their order
             logs = self.model.fit(
                 batches, steps_per_epoch=end - progress.step, callbacks=[self.watcher], **options
@@ -179,9 +184,9 @@ class Trainer:
         self._sync()
         self.looked_at = time.monotonic()
         optimizer, known = self.model.optimizer, self.bad_steps
-        self.bad_steps = int(optimizer.bad_steps)
+        self.bad_steps = int(optimizer.bad_steps.numpy())
         if optimizer.halted:
-            step = int(optimizer.iterations) + 1
+            step = int(optimizer.iterations.numpy()) + 1
             raise self._non_finite("loss or a gradient", step, float(optimizer.schedule(step - 1)))
         if self.bad_steps > known:
             say(f"note: {self.bad_steps} of at most {self.settings.skip_bad_steps} bad steps are left out so far")

@@ -4,6 +4,7 @@ import pytest
 
 from vit_train.errors import CheckpointError, ConfigError
 from vit_train.sweep import command, plan, settings
+from vit_train.sweep.launchers.local import LocalLauncher
 
 
 def options(*arguments):
@@ -47,28 +48,28 @@ def test_which_jobs_run_when_going_on(planned, ran):
     for job, state in zip(sweep.jobs, ("running", "interrupted", "failed", "completed", "completed"), strict=True):
         job.state = state
     ran(sweep, sweep.jobs[3], [0.5], test=0.5)  # and the last one's run directory was deleted
-    command._take_up(sweep, options())
+    command._take_up(sweep, options(), LocalLauncher())
     assert [job.state for job in sweep.jobs] == ["waiting", "waiting", "failed", "completed", "waiting"]
-    command._take_up(sweep, options("sweep.retry_failed=true"))
+    command._take_up(sweep, options("sweep.retry_failed=true"), LocalLauncher())
     assert sweep.jobs[2].state == "waiting"
 
 
 def test_a_pruned_job_does_not_run_again(planned):
     sweep = planned("seed=1,2")
     sweep.jobs[0].state = "pruned"
-    command._take_up(sweep, options("sweep.retry_failed=true"))
+    command._take_up(sweep, options("sweep.retry_failed=true"), LocalLauncher())
     assert [job.state for job in sweep.jobs] == ["pruned", "waiting"]
 
 
 def test_a_search_goes_on_as_it_began_or_as_it_is_told(planned):
     sweep = planned("seed=1,2", trials=5)
     sweep.prune = False
-    command._take_up(sweep, options())
+    command._take_up(sweep, options(), LocalLauncher())
     assert (sweep.trials, sweep.prune) == (5, False)
-    command._take_up(sweep, options("sweep.trials=9", "sweep.prune=true"))
+    command._take_up(sweep, options("sweep.trials=9", "sweep.prune=true"), LocalLauncher())
     assert (sweep.trials, sweep.prune) == (9, True)
     with pytest.raises(ConfigError, match=r"sweep.trials=9: .* runs every combination and cannot be a search"):
-        command._take_up(planned("seed=1,2"), options("sweep.trials=9"))
+        command._take_up(planned("seed=1,2"), options("sweep.trials=9"), LocalLauncher())
 
 
 def test_without_optuna_a_search_is_refused(monkeypatch):

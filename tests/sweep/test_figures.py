@@ -20,7 +20,14 @@ from vit_train.sweep.figures import Scale
 def test_values_stand_by_size_or_in_turn(values, ordered, shares):
     scale = Scale.of(values)
     assert scale.values == ordered
-    assert [scale.share(value) for value in ordered] == pytest.approx(shares)
+    assert [scale.share(scale.place(value)) for value in ordered] == pytest.approx(shares)
+
+
+def test_many_numbers_have_round_ticks_on_the_scale_that_spreads_them():
+    spread = Scale.of([str(10 ** (-4 + index / 10)) for index in range(31)])
+    assert [text for _, text in spread.ticks()] == ["0.0001", "0.00056", "0.0032", "0.018", "0.1"]
+    even = Scale.of([str(0.01 + index / 10) for index in range(31)])  # also more than tenfold
+    assert [text for _, text in even.ticks()] == ["0.01", "0.76", "1.5", "2.3", "3"]
 
 
 def test_each_picture_is_svg_and_shows_every_job(planned):

@@ -43,9 +43,19 @@ def test_one_run_has_no_deviation_and_no_seeds_no_spread(planned):
 
 
 def test_the_table_has_what_varied_and_the_figures(sweep):
-    header, rows = ranking.job_table(sweep.keys, ranking.ranked(sweep))
+    header, rows, text_columns = ranking.job_table(sweep.keys, ranking.ranked(sweep))
     assert header == ["run", "depth", "seed", "val", "test", "params", "time"]
     assert rows[0] == ["3", "1", "2", "70.00%", "-", "1,234,567", "1:00:00"]
+    assert text_columns == 3
+
+
+def test_where_there_is_no_room_what_varied_is_in_one_column(sweep):
+    header, rows, text_columns = ranking.job_table(sweep.keys, ranking.ranked(sweep), room=58)
+    assert (len(header), text_columns) == (7, 3)
+    header, rows, text_columns = ranking.job_table(sweep.keys, ranking.ranked(sweep), room=57)
+    assert header == ["run", "what varies", "val", "test", "params", "time"]
+    assert rows[0] == ["3", "depth=1, seed=2", "70.00%", "-", "1,234,567", "1:00:00"]
+    assert text_columns == 2
 
 
 def test_keys_with_the_same_last_part_are_shown_whole():

@@ -1,25 +1,47 @@
+import dataclasses
+
 import pytest
 import yaml
 
 from vit_train.compose import expand, load_config
 from vit_train.config import SweepConfig
-from vit_train.convert import keys_of
+from vit_train.convert import name_of
 from vit_train.errors import ConfigError
 from vit_train.groups import config_folder, groups
+from vit_train.launcher_config import LocalConfig, RayConfig, SlurmConfig
 from vit_train.sweep.search import space
 from vit_train.sweep.settings import read
 
 
 def test_settings_and_overrides_are_parted():
     options, overrides = read(["sweep.jobs=2", "seed=1,2", "sweep.retry_failed=true", "+sweep.resume=a/b"])
-    assert options == SweepConfig(jobs=2, resume="a/b", retry_failed=True, trials=None, prune=None)
+    given = {"jobs": 2, "resume": "a/b", "retry_failed": True, "trials": None, "prune": None}
+    assert options == SweepConfig(launcher=LocalConfig(name="local"), **given)
     assert overrides == ["seed=1,2"]
 
 
 def test_the_defaults_have_exactly_the_keys_of_their_dataclass():
     values = yaml.safe_load((config_folder() / "sweep.yaml").read_text())
-    assert list(values) == [name for name, _, _ in keys_of(SweepConfig)]
-    assert read([])[0] == SweepConfig(**values)
+    assert list(values) == [field.name for field in dataclasses.fields(SweepConfig)]
+    assert read([])[0] == SweepConfig(**values | {"launcher": LocalConfig(name=values["launcher"])})
+
+
+@pytest.mark.parametrize("kind", [LocalConfig, SlurmConfig, RayConfig])
+def test_so_have_those_of_each_launcher(kind):
+    values = yaml.safe_load((config_folder() / f"sweep/launcher/{name_of(kind)}.yaml").read_text())
+    assert list(values) == [field.name for field in dataclasses.fields(kind)]
+
+
+def test_a_launcher_is_chosen_by_name_and_told_by_its_keys():
+    keys = ("partition=gpu", "memory=16", "options=[exclusive,'qos=long']")
+    options, overrides = read(["sweep.launcher=slurm", *(f"sweep.launcher.{key}" for key in keys), "seed=1,2"])
+    slurm = options.launcher
+    assert isinstance(slurm, SlurmConfig)
+    assert (slurm.partition, slurm.memory, slurm.options) == ("gpu", 16.0, ("exclusive", "qos=long"))
+    assert overrides == ["seed=1,2"]
+    ray = read(["sweep.launcher=ray", "sweep.launcher.address=10.0.0.1:6379"])[0].launcher
+    assert isinstance(ray, RayConfig)
+    assert ray.address == "10.0.0.1:6379"
 
 
 def test_a_ready_search_has_settings_too_which_can_be_given_another_value():
@@ -53,6 +75,15 @@ def test_what_is_given_replaces_that_of_a_ready_sweep():
         (
             "sweep=sed",
             "sweep=sed: must be one of augmentation, depth_width, learning_rate, optuna, patch_size, seeds; did you",
+        ),
+        ("sweep.launcher=slrum", "sweep.launcher=slrum: must be one of local, ray, slurm; did you mean slurm"),
+        (
+            "sweep.launcher.time=9",
+            "sweep.launcher.time=9: is no key of sweep.launcher=local; it is one of",
+        ),
+        (
+            "hydra/launcher=submitit_slurm",
+            "hydra/launcher=submitit_slurm: is not how launchers are chosen here; use sweep.launcher=slurm",
         ),
         ("resume=auto", "resume=auto: cannot be part of a sweep; sweep.resume=DIR goes on with a sweep"),
         ("outputs=a,b", "outputs=a,b: cannot be part of a sweep; its runs are in one folder, so set outputs=DIR"),

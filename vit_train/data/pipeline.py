@@ -53,6 +53,26 @@ def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset
     return raw.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
+def shared_out(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
+    """The batches, each filled up to a multiple of `devices` examples; with one device just as they are.
+
+    They are (inputs, labels, weights) then, weights float32 [B]: 0 for the examples that only fill up, and for the
+    others such that the mean over all of the batch is the mean over them.
+    """
+    if devices == 1:
+        return batches
+
+    def fill_up(inputs: Any, labels: tf.Tensor) -> Any:
+        count = tf.shape(labels)[0]
+        size = -(-count // devices) * devices
+        place = tf.range(size)
+        weights = tf.where(place < count, tf.cast(size / count, tf.float32), 0.0)
+        full = tf.nest.map_structure(lambda part: tf.gather(part, tf.minimum(place, count - 1)), (inputs, labels))
+        return *full, weights
+
+    return batches.map(fill_up, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
 def raw_batches(examples: ImageSource, batch_size: int) -> tf.data.Dataset:
     """All examples once, in their order: (images uint8 [B, H, W, 3], labels int32 [B])."""
     labels, count = tf.constant(examples.labels), len(examples)

@@ -30,7 +30,7 @@ def attention_weights(network: keras.Model, images_BHWC: np.ndarray) -> list[np.
     weights = []
     for block, x_BND in zip(blocks, inputs if len(blocks) > 1 else [inputs], strict=True):
         y_BND = block.attention_norm(x_BND)
-        _, scores = block.attention(y_BND, y_BND, return_attention_scores=True)
+        _, scores = block.attention(y_BND, return_attention_scores=True)
         weights.append(keras.ops.convert_to_numpy(keras.ops.cast(scores, "float32")))
     return weights
 

@@ -10,6 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from vit_train.models.dropout import Dropout
+from vit_train.models.self_attention import SelfAttention
+
 Shape = tuple[int | None, ...]
 register = keras.saving.register_keras_serializable(package="vit_train")
 
@@ -152,26 +155,25 @@ class TransformerBlock(keras.layers.Layer):
         policy = {"dtype": self.dtype_policy}
         self.attention_norm = layers.LayerNormalization(epsilon=1e-6, name="attention_norm", **policy)
         initializer = ATTENTION_INITIALIZERS[attention_initializer]()
-        self.attention = layers.MultiHeadAttention(
+        self.attention = SelfAttention(
             heads, key_dim, dropout=dropout, kernel_initializer=initializer, name="attention", **policy
         )
         self.mlp_norm = layers.LayerNormalization(epsilon=1e-6, name="mlp_norm", **policy)
         self.mlp_hidden = layers.Dense(mlp_dim, activation="gelu", name="mlp_hidden", **policy)
-        self.hidden_dropout = layers.Dropout(dropout, name="hidden_dropout", **policy)
-        self.output_dropout = layers.Dropout(dropout, name="output_dropout", **policy)
+        self.hidden_dropout = Dropout(dropout, name="hidden_dropout", **policy)
+        self.output_dropout = Dropout(dropout, name="output_dropout", **policy)
 
     def build(self, input_shape: Shape) -> None:
         width = cast(int, input_shape[-1])
         self.mlp_output = keras.layers.Dense(width, activation="gelu", dtype=self.dtype_policy, name="mlp_output")
         self.attention_norm.build(input_shape)
-        self.attention.build(input_shape, input_shape)
+        self.attention.build(input_shape)
         self.mlp_norm.build(input_shape)
         self.mlp_hidden.build(input_shape)
         self.mlp_output.build((*input_shape[:-1], self.own_config["mlp_dim"]))
 
     def call(self, x_BND: Any, training: bool | None = None) -> Any:
-        y = self.attention_norm(x_BND)
-        x_BND = x_BND + self.attention(y, y, training=training)
+        x_BND = x_BND + self.attention(self.attention_norm(x_BND), training=training)
         y = self.mlp_hidden(self.mlp_norm(x_BND))
         y = self.mlp_output(self.hidden_dropout(y, training=training))
         return x_BND + self.output_dropout(y, training=training)

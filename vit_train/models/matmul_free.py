@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from vit_train.model_config import MatmulFreeConfig
+from vit_train.models.dropout import Dropout
 from vit_train.models.layers import Patches, Shape, register
 from vit_train.models.recurrence import linear_recurrence
 from vit_train.models.ternary import RMSNorm, TernaryDense
@@ -68,10 +69,10 @@ class MatmulFreeBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hidden, self.dropout = hidden, dropout
         self.mixer = GatedRecurrence(name="mixer")
-        self.mixer_dropout = keras.layers.Dropout(dropout, name="mixer_dropout")
+        self.mixer_dropout = Dropout(dropout, name="mixer_dropout")
         self.mixer_norm = RMSNorm(name="mixer_norm")
         self.gate_and_up = TernaryDense(2 * hidden, name="gate_and_up")
-        self.mlp_dropout = keras.layers.Dropout(dropout, name="mlp_dropout")
+        self.mlp_dropout = Dropout(dropout, name="mlp_dropout")
         self.mlp_norm = RMSNorm(name="mlp_norm")
 
     def build(self, input_shape: Shape) -> None:
@@ -106,7 +107,7 @@ def build_matmul_free(config: MatmulFreeConfig, classes: int) -> keras.Model:
     for index in range(config.depth):
         x = MatmulFreeBlock(hidden, config.dropout, name=f"block_{index}")(x)
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-    x = layers.Dropout(config.head_dropout, name="pooled_dropout")(layers.Flatten(name="flatten")(x))
+    x = Dropout(config.head_dropout, name="pooled_dropout")(layers.Flatten(name="flatten")(x))
     for index, units in enumerate(config.head_units):
         x = TernaryDense(units, name=f"head_{index}")(x)
     # Logits stay in float32 under mixed precision, so that the loss is computed in float32.

@@ -3,6 +3,7 @@
 import keras
 
 from vit_train.model_config import VitConfig
+from vit_train.models.dropout import Dropout
 from vit_train.models.layers import PatchEmbedding, Patches, TransformerBlock
 
 
@@ -31,10 +32,10 @@ def build_vit(config: VitConfig, classes: int) -> keras.Model:
         )(x)
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
     x = _pool(x, config.pooling)
-    x = layers.Dropout(config.head_dropout, name="pooled_dropout")(x)
+    x = Dropout(config.head_dropout, name="pooled_dropout")(x)
     for index, units in enumerate(config.head_units):
         x = layers.Dense(units, activation="gelu", name=f"head_{index}")(x)
-        x = layers.Dropout(config.head_dropout, name=f"head_dropout_{index}")(x)
+        x = Dropout(config.head_dropout, name=f"head_dropout_{index}")(x)
     # Logits stay in float32 under mixed precision, so that the loss is computed in float32.
     logits = layers.Dense(classes, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="vit")

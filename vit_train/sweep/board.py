@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 
-from vit_train.console import print_table, say_error
+from vit_train.console import print_table, say_error, stdout
 from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
 from vit_train.sweep import page
@@ -42,8 +42,8 @@ def _csv(sweep: Sweep) -> str:
 def show(sweep: Sweep) -> None:
     """Prints the leaderboard and the spread over seeds to stdout, and a line for each failure to stderr."""
     if jobs := ranked(sweep):
-        header, rows = job_table(sweep.keys, jobs[:_SHOWN])
-        print_table(header, rows, text_columns=1 + len(sweep.keys), ruled=False)
+        header, rows, text_columns = job_table(sweep.keys, jobs[:_SHOWN], stdout.width)
+        print_table(header, rows, text_columns, ruled=False)
         if len(jobs) > _SHOWN:
             print(f"and {len(jobs) - _SHOWN} more in sweep.csv and sweep.html")
     if found := spreads(sweep)[:_SHOWN]:

@@ -16,7 +16,8 @@ from vit_train.sweep.plan import Job
 from vit_train.sweep.ranking import labels
 
 _COLOURS = matplotlib.colormaps["viridis"]
-_MOST_TICKS = 12
+_MOST_TICKS = 8  # of values that a list gave; a search has as many values as runs, and gets these in between:
+_TICKS = 5
 _APART = 0.06  # how far lines through the same value are drawn from each other, as a share of the axis
 
 
@@ -42,17 +43,32 @@ class Scale:
         names = sorted(numbers, key=lambda name: numbers[name])
         places = [numbers[name] for name in names]
         if places[0] > 0 and places[-1] >= 10 * places[0]:
-            return cls(names, [math.log10(place) for place in places], numbers=True, logarithmic=True)
+            logarithms = [math.log10(place) for place in places]
+            if _off_centre(logarithms) < _off_centre(places):
+                return cls(names, logarithms, numbers=True, logarithmic=True)
         return cls(names, places, numbers=True)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places to name, and what to write there."""
+        if not self.numbers or len(self.values) <= _MOST_TICKS:
+            pairs = list(zip(self.places, self.values, strict=True))
+            return pairs[:: math.ceil(len(pairs) / _MOST_TICKS)]
+        places = np.linspace(self.places[0], self.places[-1], _TICKS).tolist()
+        return [(place, f"{10**place if self.logarithmic else place:.2g}") for place in places]
 
     def place(self, value: str) -> float:
         """Where a value stands."""
         return self.places[self.values.index(value)]
 
-    def share(self, value: str) -> float:
-        """The same as a share of the axis, from 0 to 1."""
+    def share(self, place: float) -> float:
+        """A place as a share of the axis, from 0 to 1."""
         low, high = min(self.places), max(self.places)
-        return (self.place(value) - low) / (high - low) if high > low else 0.5
+        return (place - low) / (high - low) if high > low else 0.5
+
+
+def _off_centre(places: Sequence[float]) -> float:
+    """How far the median is from the middle, as a share of the range: 0 for evenly spread places."""
+    return abs(statistics.median(places) - (places[0] + places[-1]) / 2) / (places[-1] - places[0])
 
 
 def draw(keys: Sequence[str], jobs: Sequence[Job]) -> list[str]:
@@ -73,10 +89,10 @@ def parallel_coordinates(keys: Sequence[str], jobs: Sequence[Job]) -> Figure:
     for job, accuracy in sorted(zip(jobs, accuracies, strict=True), key=lambda pair: pair[1]):
         share = (accuracy - low) / (high - low)
         apart = (share - 0.5) * _APART
-        heights = [scale.share(job.varied[key]) + apart for key, scale in zip(keys, scales, strict=True)]
+        heights = [scale.share(scale.place(job.varied[key])) + apart for key, scale in zip(keys, scales, strict=True)]
         axes.plot([*heights, share], color=_COLOURS(0.95 * share), alpha=0.8, linewidth=1.6)
     for index, scale in enumerate(scales):
-        _upright(axes, index, [(scale.share(value), value) for value in scale.values])
+        _upright(axes, index, [(scale.share(place), text) for place, text in scale.ticks()])
     steps = np.linspace(low, high, 5)
     _upright(axes, len(keys), [((step - low) / (high - low), f"{step:.1f}") for step in steps])
     axes.set_xticks(range(len(keys) + 1), [*labels(keys), "validation accuracy (%)"])
@@ -87,15 +103,15 @@ def parallel_coordinates(keys: Sequence[str], jobs: Sequence[Job]) -> Figure:
 
 
 def _upright(axes: Any, x: int, ticks: Sequence[tuple[float, str]]) -> None:
-    """An axis at `x` with text at heights from 0 to 1; of very many only some."""
+    """An axis at `x` with text at heights from 0 to 1."""
     axes.axvline(x, color=GREY, linewidth=0.8, zorder=0)
-    for height, text in ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]:
+    for height, text in ticks:
         axes.annotate(text, (x, height), (4, 0), textcoords="offset points", va="center", fontsize=8,
                       bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7})  # fmt: skip
 
 
 def against(key: str, jobs: Sequence[Job]) -> Figure:
-    """A point for each job, and the mean of each value: of numbers a line, of other values a dash."""
+    """A point for each job, and the mean of each of a few values: of numbers a line, of others a dash."""
     scale = Scale.of([job.varied[key] for job in jobs])
     found = {value: [100 * job.result["validation_accuracy"] for job in jobs if job.varied[key] == value]
              for value in scale.values}  # fmt: skip
@@ -103,10 +119,10 @@ def against(key: str, jobs: Sequence[Job]) -> Figure:
     axes = figure.subplots()
     for value, accuracies in found.items():
         axes.plot([scale.place(value)] * len(accuracies), accuracies, "o", color=BLUE, alpha=0.6)
-    means = [statistics.fmean(accuracies) for accuracies in found.values()]
-    axes.plot(scale.places, means, "-" if scale.numbers else "_", markersize=24, color=GREY, zorder=0)
-    every = math.ceil(len(scale.values) / _MOST_TICKS)
-    axes.set_xticks(scale.places[::every], scale.values[::every])
+    if len(scale.values) <= _MOST_TICKS:
+        means = [statistics.fmean(accuracies) for accuracies in found.values()]
+        axes.plot(scale.places, means, "-" if scale.numbers else "_", markersize=24, color=GREY, zorder=0)
+    axes.set_xticks(*zip(*scale.ticks(), strict=True))
     axes.set(xlabel=key + (", logarithmic" if scale.logarithmic else ""), ylabel="validation accuracy (%)")
     axes.grid(axis="y", color="#e4e4e4")
     axes.margins(x=0.1)

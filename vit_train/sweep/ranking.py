@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from vit_train.console import duration
 from vit_train.sweep.plan import Job, Sweep
 
+_GAP = 3  # characters between two columns
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -78,10 +80,18 @@ def labels(keys: Sequence[str]) -> list[str]:
     return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
 
 
-def job_table(keys: Sequence[str], jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the leaderboard as text."""
+def job_table(keys: Sequence[str], jobs: Sequence[Job], room: int = 1000) -> tuple[list[str], list[list[str]], int]:
+    """Header and rows of the leaderboard as text, and how many columns are no figures.
+
+    What varies is in one column if each on its own would take more than `room` characters.
+    """
     header = ["run", *labels(keys), "val", "test", "params", "time"]
-    return header, [[str(job.number), *job.varied.values(), *_figures(job)] for job in jobs]
+    rows = [[str(job.number), *job.varied.values(), *_figures(job)] for job in jobs]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    if sum(widths) + _GAP * (len(widths) - 1) <= room:
+        return header, rows, 1 + len(keys)
+    header[1 : 1 + len(keys)] = ["what varies"]
+    return header, [[str(job.number), job.name, *_figures(job)] for job in jobs], 2
 
 
 def _figures(job: Job) -> list[str]:

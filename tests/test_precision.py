@@ -1,0 +1,41 @@
+import dataclasses
+
+import pytest
+
+from vit_train import precision
+from vit_train.compose import load_config
+
+COMPUTE = load_config(["compute.precision=auto"]).compute
+
+
+@pytest.mark.parametrize(
+    ("backend", "capability", "flags", "chosen"),
+    [
+        ("tensorflow", None, "fma avx512f avx512_bf16", ("bfloat16", "the processor has avx512_bf16")),
+        ("tensorflow", None, "fma amx_bf16 amx_tile", ("bfloat16", "the processor has amx_bf16")),
+        ("tensorflow", None, "fma avx512f", ("float32", "the processor has no bfloat16 unit")),
+        ("jax", None, "avx512_bf16", ("float32", "on a processor, jax was not seen to be faster in bfloat16")),
+        ("jax", (9, 0), "avx512_bf16", ("bfloat16", "the GPU has compute capability 9.0")),
+        ("tensorflow", (7, 5), "avx512_bf16", ("float32", "the GPU has compute capability 7.5")),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_known_to_be_faster(monkeypatch, backend, capability, flags, chosen):
+    monkeypatch.setattr(precision, "_gpu_capability", lambda name: capability)
+    monkeypatch.setattr(precision, "processor", lambda fact: flags)
+    assert precision.choose(dataclasses.replace(COMPUTE, backend=backend)) == chosen
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_what_is_asked_for_is_taken(name):
+    assert precision.choose(dataclasses.replace(COMPUTE, precision=name)) == (name, "")
+
+
+def test_a_processor_has_no_compute_capability(tensorflow):
+    import tensorflow as tf
+
+    assert (precision._gpu_capability("tensorflow") is None) == (not tf.config.get_visible_devices("GPU"))
+
+
+@pytest.mark.parametrize(("text", "pair"), [("9.0", (9, 0)), ("10.3", (10, 3))])
+def test_jax_gives_the_compute_capability_as_text(text, pair):
+    assert precision._version(text) == pair
