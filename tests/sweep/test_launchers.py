@@ -1,4 +1,4 @@
-"""Jobs that are started elsewhere: by submitit's local cluster, at the doorstep of Slurm, on Ray where it is installed."""
+"""Jobs started elsewhere: by submitit's local cluster, at the doorstep of Slurm, on Ray where it is installed."""
 
 import json
 import os
