@@ -17,6 +17,7 @@ from vit_train.compose import load_config
 from vit_train.run_dir import RunDir
 from vit_train.sweep import plan, results
 from vit_train.sweep.devices import Share
+from vit_train.sweep.launchers.local import LocalLauncher
 from vit_train.sweep.pool import Pool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,7 +138,7 @@ class AllHopeless:
 
 def test_a_hopeless_job_is_stopped(tmp_path):
     sweep = plan.plan([*TINY, f"outputs={tmp_path}", "train.epochs=1000", "seed=1,2"], None, trials=1)
-    assert Pool(sweep, [Share("", {})], AllHopeless(sweep)).run(lambda: None) is None
+    assert Pool(sweep, [Share("", {})], LocalLauncher(), AllHopeless(sweep)).run(lambda: None) is None
     (job,) = sweep.jobs
     accuracies = results.accuracies(sweep.run(job))
     assert (job.state, job.exit_code, job.result) == ("pruned", 143, {"validation_accuracy": max(accuracies)})
