@@ -2,10 +2,10 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test chaos parity reproduce lint format types wheel
+.PHONY: help run install test chaos parity reproduce bench bench-growth bench-gpu lint format types wheel
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 run: .venv/installed  ## train on a small embedded data set, about a minute
 	$(RUN)/vit-train experiment=quickstart
@@ -23,7 +23,16 @@ parity: .venv-parity/installed .venv-mml/installed  ## write the golden vectors 
 	.venv-mml/bin/python tests/parity/matmul_free.py tests/golden/matmul_free.npz
 
 reproduce: .venv/installed-dev  ## measure a row of docs/results.md: make reproduce ROW=keras_mml [ARGS="--seeds 1,2"]
-	$(RUN)/python benchmarks/reproduce.py $(ROW) $(ARGS)
+	$(RUN)/python -m benchmarks.reproduce $(ROW) $(ARGS)
+
+bench: .venv/installed-dev .venv-bench/installed  ## measure docs/performance.md beside what else one would run, 10 minutes on idle cores
+	$(RUN)/python -m benchmarks.bench throughput pipeline start $(ARGS)
+
+bench-growth: .venv/installed-dev  ## measure time and memory as depth, tokens, width, batch and data set grow
+	$(RUN)/python -m benchmarks.bench growth $(ARGS)
+
+bench-gpu: .venv/installed-dev .venv-bench/installed  ## measure training on a GPU, with JAX; pip install '.[jax-gpu]' into .venv first
+	$(RUN)/python -m benchmarks.bench gpu $(ARGS)
 
 lint: .venv/installed-dev  ## check style and format
 	$(RUN)/ruff check
@@ -50,6 +59,13 @@ wheel: .venv/installed-dev  ## build dist/*.whl, by way of the source archive
 
 .venv/installed-dev: .venv/installed
 	$(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+# PyTorch, and nothing of ours: it is only what the benchmarks compare with.
+.venv-bench/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade pip
+	.venv-bench/bin/python -m pip install --constraint constraints.txt --group bench
 	@touch $@
 
 .venv-parity/installed: pyproject.toml

@@ -1,4 +1,6 @@
-"""A training step of the tutorial's network, ours against that of keras-matmulless 0.1.2: matmul_free.py [BACKEND].
+"""A training step of the tutorial's network, ours against that of keras-matmulless 0.1.2.
+
+python -m benchmarks.matmul_free [BACKEND]
 
 `make parity` makes the environment of the library. Each side has a process of its own, in which it trains 32 images of
 72x72 per step, with the AdamW of Keras; the two take turns, so that what else runs on the machine is shared out. Says
@@ -7,12 +9,11 @@ the time per step of both and their ratio, as median and range over the rounds.
 
 import os
 import statistics
-import subprocess
 import sys
-import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.interleave import ROOT, interleave
+from benchmarks.measures import ratios
+
 SIDES = {"ours": sys.executable, "library": str(ROOT / ".venv-mml" / "bin" / "python")}
 ROUNDS, STEPS = 10, 3
 
@@ -47,9 +48,11 @@ def library():
 
 
 def work(side: str) -> None:
-    """Builds and warms up one side, then takes STEPS steps for each line read and writes the seconds of one."""
+    """Trains one side, STEPS steps a turn."""
     import keras
     import numpy as np
+
+    from benchmarks import turns  # which is for workers: it takes stdout
 
     model = {"ours": ours, "library": library}[side]()
     assert model.count_params() == 10_300_817
@@ -57,38 +60,26 @@ def work(side: str) -> None:
     model.compile(optimizer=keras.optimizers.AdamW(1e-3, weight_decay=1e-4), loss=loss)
     random = np.random.default_rng(0)
     images, labels = random.uniform(0, 255, (32, 72, 72, 3)).astype("float32"), random.integers(0, 10, 32)
-    for _ in range(3):
-        model.train_on_batch(images, labels)
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
+
+    def train() -> None:
         for _ in range(STEPS):
             model.train_on_batch(images, labels)
-        print((time.perf_counter() - start) / STEPS, flush=True)
+
+    model.train_on_batch(images, labels)
+    turns.first_step_done()
+    train()
+    turns.warm(32 * STEPS)
+    turns.serve(train)
 
 
 def main(backend: str) -> None:
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    workers = {
-        side: subprocess.Popen([python, __file__, "--work", side], env=environment, **pipes)
-        for side, python in SIDES.items()
-    }
-    for worker in workers.values():
-        if not worker.stdout.readline().startswith("ready"):
-            sys.exit("a side did not start; make parity makes the library's environment, .venv-mml")
-    seconds = {side: [] for side in workers}
-    for _ in range(ROUNDS):
-        for side, worker in workers.items():
-            print("go", file=worker.stdin, flush=True)
-            seconds[side].append(float(worker.stdout.readline()))
-    for worker in workers.values():
-        worker.communicate()
-    ratios = [library / ours for ours, library in zip(*seconds.values(), strict=True)]
-    for name, values, unit in [
-        *((side, times, " s per step") for side, times in seconds.items()),
-        ("ratio", ratios, ""),
-    ]:
+    os.environ["KERAS_BACKEND"] = backend
+    commands = {side: [python, "-m", "benchmarks.matmul_free", "--work", side] for side, python in SIDES.items()}
+    mine, library = interleave(commands, ROUNDS)
+    if failed := mine["failed"] or library["failed"]:
+        sys.exit(f"{failed}; make parity makes the library's environment, .venv-mml")
+    rows = [(each["contender"], [s / STEPS for s in each["seconds"]], " s per step") for each in (mine, library)]
+    for name, values, unit in [*rows, ("ratio", ratios(library, mine), "")]:
         print(f"{backend}, {name}: {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f}){unit}")
 
 

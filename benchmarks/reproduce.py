@@ -15,12 +15,13 @@ from typing import Any
 
 import yaml
 
+from benchmarks import page
 from vit_train import history
 from vit_train.files import replace_file
 from vit_train.run_dir import RunDir
 
 ROWS = Path(__file__).with_name("rows.yaml")
-BEGIN, END = "<!-- written by make reproduce -->\n", "<!-- until here -->"
+BEGIN = "<!-- written by make reproduce -->"
 
 
 def main() -> int:
@@ -68,7 +69,7 @@ def _record(row: str, seed: int, arguments: str, run: RunDir) -> dict[str, Any]:
         "best_epoch": report["best_epoch"],
         "seconds": round(report["training"]["seconds"]),
         "date": date.fromtimestamp(run.report_json.stat().st_mtime).isoformat(),
-        **{key: environment[key] for key in ("device", "processor", "cpus", "python", "packages", "git")},
+        **page.machine(environment),
     }
 
 
@@ -83,8 +84,7 @@ def _write_table(path: Path, rows: dict[str, Any], measured: list[dict[str, Any]
         cells = [f"`{name}`", f"{published['accuracy']:.3f} / {published['top5_accuracy']:.3f}" if published else "-"]
         cells += _figures([each for each in measured if each["row"] == name])
         lines.append(f"| {' | '.join([*cells, row['note']])} |")
-    before, rest = path.read_text().split(BEGIN)
-    replace_file(path, "".join([before, BEGIN, "\n".join(lines), "\n", END, rest.split(END)[1]]))
+    page.write_between_marks(path, BEGIN, "\n".join(lines))
 
 
 def _figures(runs: list[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,138 @@
+"""What is compared: for each part of the benchmark, groups of contenders that take turns.
+
+`quick` is for trying the program: the same with as little work as there can be.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from benchmarks.interleave import ROOT
+
+TORCH = ROOT / ".venv-bench" / "bin" / "python"
+Command = list[str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Contenders that take `rounds` turns, each of so many `steps`; their names are the keys.
+
+    The first ones are `ours`, and the others are alternatives to the very first.
+    """
+
+    title: str
+    commands: dict[str, Command]
+    steps: int = 1
+    rounds: int = 5
+    ours: int = 1
+
+
+def throughput(quick: bool) -> list[Group]:
+    """Training images per second. JAX, slow on a CPU, has batches of 64 only, and fewer of them in a turn."""
+    if quick:
+        group = _training("batch 8, one block", "float32", 8, 1, _keras("tensorflow", "float32"))
+        commands = {name: [*command, "--depth=1"] for name, command in group.commands.items()}
+        return [Group(group.title, commands, rounds=1)]
+    keras = _keras("tensorflow", "float32")
+    return [
+        _training("batch 256, float32", "float32", 256, 2, keras),
+        _training("batch 256, bfloat16", "bfloat16", 256, 2, keras | _keras("tensorflow", "bfloat16")),
+        _training("batch 64, float32", "float32", 64, 4, keras | _keras("jax", "float32", "--steps=1")),
+        _training(
+            "batch 64, bfloat16",
+            "bfloat16",
+            64,
+            4,
+            keras | _keras("tensorflow", "bfloat16") | _keras("jax", "bfloat16", "--steps=1"),
+        ),
+    ]
+
+
+def gpu(quick: bool) -> list[Group]:
+    """The same on JAX in bfloat16, augmentation on the device, over batch sizes."""
+    groups = []
+    for size in (8,) if quick else (256, 512, 1024, 2048, 4096):
+        options = ["--backend=jax", f"--batch-size={size}", f"--steps={1 if quick else 51200 // size}"]
+        options += ["--depth=1"] if quick else []
+        ours = _python("ours", "--precision=bfloat16", *options, "augment.placement=device")
+        keras = _python("plain_keras", "--precision=bfloat16", *options)
+        torch = _python("plain_torch", "--precision=bfloat16", *options)
+        commands = {"vit-train on jax": ours, "Keras on jax": keras, "PyTorch": torch}
+        groups.append(Group(f"batch {size}, bfloat16", commands, rounds=1 if quick else 5))
+    return groups
+
+
+def _training(title: str, precision: str, batch: int, steps: int, keras: dict[str, Command]) -> Group:
+    options = f"--batch-size={batch}", f"--steps={steps}"
+    contenders = {f"vit-train, {precision}": _python("ours", f"--precision={precision}")} | keras
+    contenders[f"PyTorch, {precision}"] = _python("plain_torch", f"--precision={precision}")
+    # What a contender brings along comes last and so counts.
+    return Group(title, {name: [*run[:3], *options, *run[3:]] for name, run in contenders.items()}, steps)
+
+
+def _keras(backend: str, precision: str, *options: str) -> dict[str, Command]:
+    command = _python("plain_keras", f"--backend={backend}", f"--precision={precision}", *options)
+    return {f"Keras on {backend}, {precision}": command}
+
+
+def pipeline(quick: bool) -> list[Group]:
+    """Images per second of the input pipeline alone."""
+    size = ["--batch-size=8", "--steps=2"] if quick else ["--batch-size=256", "--steps=100"]
+    kinds = {
+        "augment.placement=host": "host",
+        "augment.placement=device (uint8)": "device",
+        "order and batches alone (uint8)": "order",
+        "Keras' layers in a parallel map": "layers",
+    }
+    commands = {name: _python("pipelines", kind, *size) for name, kind in kinds.items()}
+    return [Group("batch 256", commands, rounds=1 if quick else 7, ours=3)]
+
+
+def start(quick: bool) -> list[Group]:
+    """Seconds from the start of a process to the end of its first step, or to its end; memory with one step's batch."""
+    rounds = 1 if quick else 5
+    size = ["--batch-size=8", "--depth=1"] if quick else ["--batch-size=256"]
+    training = {
+        "vit-train": _launch(_python("ours", *size)),
+        "Keras on tensorflow": _launch(_python("plain_keras", *size)),
+    }
+    groups = [Group("first step", training, rounds=rounds)]
+    for arguments in ("--help", "--cfg job"):
+        command = _launch([sys.executable, "-m", "vit_train", *arguments.split()])
+        groups.append(Group("command", {f"vit-train {arguments}": command}, rounds=rounds))
+    return groups
+
+
+def growth(quick: bool) -> list[Group]:
+    """Seconds of a step, or of an epoch over all images, as one thing grows."""
+    # Images go through a model so small that it shows what happens once per image and once per epoch.
+    small = "--depth=1 model.image_size=32 model.patch_size=8 model.projection_dim=16 model.head_units=[]"
+    groups = [
+        _growing("depth", 8, {size: f"--depth={size}" for size in (2, 4, 8, 16)}, "--batch-size=32"),
+        _growing("tokens", 8, {(72 // p) ** 2: f"model.patch_size={p}" for p in (12, 8, 6, 4)}, "--batch-size=32"),
+        _growing("width", 4, {size: f"model.projection_dim={size}" for size in (64, 128, 256, 384)}, "--batch-size=32"),
+        _growing("batch", 4, {size: f"--batch-size={size}" for size in (32, 128, 512, 1024)}, "--depth=2"),
+        _growing("images", 1, {n: f"--images={n} --steps={n}" for n in (1_000, 5_000, 20_000, 50_000)}, small),
+    ]
+    if not quick:
+        return groups
+    least = ["--batch-size=2", "--depth=1", "--steps=1"]
+    some = [dict(list(group.commands.items())[:2]) for group in groups]
+    commands = [{name: [*command, *least] for name, command in each.items()} for each in some]
+    return [Group(group.title, each, rounds=1) for group, each in zip(groups, commands, strict=True)]
+
+
+def _growing(what: str, steps: int, sizes: dict[int, str], options: str) -> Group:
+    base = [*options.split(), f"--steps={steps}"]
+    return Group(what, {str(n): _python("ours", *base, *size.split()) for n, size in sizes.items()}, steps, rounds=3)
+
+
+def _python(module: str, *arguments: str) -> Command:
+    python = TORCH if module == "plain_torch" else sys.executable
+    return [str(python), "-m", f"benchmarks.{module}", *arguments]
+
+
+def _launch(command: Command) -> Command:
+    return [sys.executable, "-m", "benchmarks.launch", *command]
+
+
+PARTS = {"throughput": throughput, "pipeline": pipeline, "start": start, "growth": growth, "gpu": gpu}
