@@ -13,7 +13,7 @@ run: .venv/installed  ## train on a small embedded data set, about a minute
 install: .venv/installed-dev  ## make .venv with what the commands below need
 
 test: .venv/installed-dev  ## run all tests; VIT_TRAIN_DATA=FOLDER adds those on the real CIFAR files
-	$(RUN)/pytest -n 2 --dist loadfile
+	$(RUN)/pytest -n 2 --dist worksteal
 
 chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what they end with
 	$(RUN)/python tests/chaos.py $(or $(KILLS),200)

@@ -37,6 +37,7 @@ def train(config: Any, count: int) -> None:
     """Trains on `count` random images until there are no more turns."""
     from vit_train.compiled import compile_model
     from vit_train.data.images import Examples
+    from vit_train.distribution import Devices
     from vit_train.models import build, preprocessing
     from vit_train.run_dir import RunDir
     from vit_train.trainer import Trainer
@@ -66,7 +67,7 @@ def train(config: Any, count: int) -> None:
     model = compile_model(network, training, config)
     validation = training.take(np.arange(min(count, config.train.batch_size)))
     run = RunDir.create(config.outputs, config.dataset.name, config.model.name)
-    TurnTaker(model, training, validation, config, run, after_epoch).fit()
+    TurnTaker(model, training, validation, config, run, Devices(config), after_epoch).fit()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ def main() -> None:
     from vit_train import state
     from vit_train.compiled import compile_model
     from vit_train.data.images import Examples
+    from vit_train.distribution import Devices
     from vit_train.models import vit
     from vit_train.trainer import Trainer
 
@@ -28,7 +29,7 @@ def main() -> None:
     model = compile_model(vit.build_vit(config.model, 100), examples, config)
     with tempfile.TemporaryDirectory(dir=config.outputs) as folder:
         run = RunDir.create(folder, config.dataset.name, config.model.name)
-        trainer = Trainer(model, examples, examples, config, run, lambda rows: None)
+        trainer = Trainer(model, examples, examples, config, run, Devices(config), lambda rows: None)
         trainer.epoch_began, trainer.best = time.monotonic(), state.model_arrays(model)
         seconds = []
         for trainer.progress.step in range(TIMES):

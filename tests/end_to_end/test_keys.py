@@ -61,7 +61,7 @@ BASE = {
     "schedule.final": ["schedule.name=cosine", "schedule.final=0"],
     f"{STOPPING}monitor": [LONG, f"{STOPPING}patience=1", "optimizer.learning_rate=0.01"],
     f"{STOPPING}patience": [LONG, f"{STOPPING}patience=null", f"{STOPPING}min_delta=1"],
-    f"{STOPPING}min_delta": [LONG, f"{STOPPING}patience=1", f"{STOPPING}min_delta=1"],
+    f"{STOPPING}min_delta": [LONG, f"{STOPPING}patience=1", f"{STOPPING}min_delta=1", f"{STOPPING}monitor=val_loss"],
     "train.checkpoint.monitor": [LONG, "optimizer.learning_rate=0.05"],
 }
 # Seen elsewhere: data sets, backends and devices in test_backends.py, placement in test_pipeline.py (it does not change

@@ -65,7 +65,6 @@ FAULTS = (
     "check:7:after:SIGKILL",  # in the midst of the first validation
     "rename:2:before:SIGKILL",  # a checkpoint is written, but has not got its name
     "rmtree:4:before:SIGKILL",  # it has, but the oldest is still there
-    "replace:7:after:SIGKILL",  # the numbers are in report.json, but there are no pages
     "replace:10:before:SIGKILL",  # report.md is written, but report.json does not say "completed"
     "check:24:before:SIGTERM",  # in the midst of the last validation
 )
