@@ -10,6 +10,9 @@ import pytest
 
 from vit_train.compose import load_config
 from vit_train.config import Config
+from vit_train.errors import Interrupted
+from vit_train.interrupt import StopRequest
+from vit_train.run_dir import RunDir
 
 # The smallest run that still goes through everything: 2 epochs of 2 steps of a model of one block.
 TINY = (
@@ -50,6 +53,29 @@ def eagerly(tensorflow: None) -> Iterator[None]:
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def stopped(tensorflow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Config], RunDir]:
+    """Trains until a SIGTERM in the second epoch, in this process, and gives the run directory."""
+    from vit_train.train import train
+
+    check, calls = StopRequest.check, iter(range(99))
+
+    def stop(request: StopRequest) -> None:
+        if next(calls) == 3:
+            request.signal = 15
+        check(request)
+
+    def run(config: Config) -> RunDir:
+        with monkeypatch.context() as patched:
+            patched.setattr(StopRequest, "check", stop)
+            with pytest.raises(Interrupted):
+                train(config)
+        (path,) = tmp_path.glob("*/*-digits-vit")
+        return RunDir(path)
+
+    return run
 
 
 @pytest.fixture

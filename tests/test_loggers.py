@@ -11,8 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import TENSORS, Even
 from tensorboard.util import tensor_util
 
 from vit_train import history
-from vit_train.errors import ConfigError, Interrupted
-from vit_train.interrupt import StopRequest
+from vit_train.errors import ConfigError
 from vit_train.report.loggers import Loggers
 from vit_train.report.mlflow import MlflowClient
 from vit_train.run_dir import RunDir
@@ -71,21 +70,9 @@ def require_same(logged, wanted):
 
 
 @pytest.fixture
-def interrupted(tiny, tmp_path, monkeypatch, eagerly):
+def interrupted(stopped, tiny, eagerly):
     """The directory of a run with both logs that was stopped in its second epoch."""
-    check, calls = StopRequest.check, iter(range(99))
-
-    def stop(request):
-        if next(calls) == 3:
-            request.signal = 15
-        check(request)
-
-    monkeypatch.setattr(StopRequest, "check", stop)
-    with pytest.raises(Interrupted):
-        train(tiny(TENSORBOARD, MLFLOW))
-    monkeypatch.undo()
-    (path,) = tmp_path.glob("*/*-digits-vit")
-    return RunDir(path)
+    return stopped(tiny(TENSORBOARD, MLFLOW))
 
 
 def test_a_run_that_goes_on_has_every_epoch_once(interrupted, tiny, tmp_path):

@@ -9,8 +9,7 @@ from conftest import TINY
 from made_up import run_of
 
 from vit_train.compose import load_config
-from vit_train.errors import CheckpointError, Interrupted
-from vit_train.interrupt import StopRequest
+from vit_train.errors import CheckpointError
 from vit_train.report import gallery, inside, story
 from vit_train.run_dir import RunDir
 from vit_train.runs.redraw import redraw
@@ -84,20 +83,9 @@ def test_a_run_without_a_report_is_one_sentence(run):
         redraw(run.path)
 
 
-def test_a_stopped_run_says_so_and_how_to_go_on(tiny, tmp_path, monkeypatch):
+def test_a_stopped_run_says_so_and_how_to_go_on(stopped, tiny):
     """After the first epoch of two; then it goes on and says that it is complete."""
-    check, calls = StopRequest.check, iter(range(99))
-
-    def stop(request):
-        if next(calls) == 3:
-            request.signal = 15
-        check(request)
-
-    monkeypatch.setattr(StopRequest, "check", stop)
-    with pytest.raises(Interrupted):
-        train(tiny("figures=true"))
-    monkeypatch.undo()
-    (path,) = tmp_path.glob("*/*")
+    path = stopped(tiny("figures=true")).path
     report = json.loads((path / "report.json").read_text())
     assert (report["status"], report["error"], report["test"]) == ("interrupted", "stopped by SIGTERM", None)
     assert (report["best_epoch"], report["training"]["epochs"]) == (1, 1)

@@ -31,5 +31,5 @@ def load_reference(name: str) -> Reference:
         raise ConfigError(f"--reference {name}: must be one of {', '.join(known)}{nearest(name, known)}")
     about = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     with (_FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-        rows = [{ours: float(row[theirs]) for theirs, ours in about["columns"].items()} for row in csv.DictReader(file)]
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     return Reference(name, about["title"], about["dataset"], rows, about["test"])
