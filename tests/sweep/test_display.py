@@ -43,6 +43,18 @@ def test_the_table_shows_state_epoch_accuracy_and_time_left(planned, ran, termin
     assert "1 running, 1 waiting" in text
 
 
+def test_a_long_name_takes_no_room_from_the_figures(planned, ran, terminal):
+    sweep = planned(
+        "optimizer.learning_rate=0.0012345,0.1", "optimizer.weight_decay=0.0012345,0.1", "model.dropout=0.12345,0.1"
+    )
+    ran(sweep, sweep.jobs[0], [0.25])
+    sweep.jobs[0].state = "completed"
+    terminal.print(display.LiveTable(sweep).draw())
+    row = next(line for line in terminal.file.getvalue().splitlines() if "learning_rate=0.0012345" in line)
+    assert "…" in row
+    assert row.split()[-4:] == ["completed", "1/2", "25.0%", "-"]
+
+
 def test_with_more_jobs_than_lines_the_running_ones_are_shown(planned, terminal):
     sweep = planned("seed=range(9)")
     sweep.jobs[8].state = "running"

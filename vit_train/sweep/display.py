@@ -83,7 +83,8 @@ class LiveTable:
         counts = {state: sum(job.state == state for job in jobs) for state in _COLOURS}
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for name in ("run", "", "state", "epoch", "best val", "left"):
-            table.add_column(name, justify="left" if name in ("", "state") else "right", no_wrap=True)
+            # Where there is little room, rich takes it from what may be wrapped first.
+            table.add_column(name, justify="left" if name in ("", "state") else "right", no_wrap=name != "")
         shown = jobs if len(jobs) <= room else sorted(jobs, key=lambda job: list(_COLOURS).index(job.state))[:room]
         for job in shown:
             table.add_row(*self._row(job))
@@ -95,7 +96,7 @@ class LiveTable:
         best, left = progress.best_accuracy, progress.seconds_left
         return [
             str(job.number),
-            Text(job.name, overflow="ellipsis"),
+            Text(job.name, overflow="ellipsis", no_wrap=True),
             Text(job.state, style=_COLOURS[job.state]),
             f"{progress.epoch}/{job.epochs}" if job.epochs else "-",
             "-" if best is None else f"{best:.1%}",
