@@ -87,8 +87,10 @@ class Bayesian:
 
         Not in the first quarter of its epochs, while the learning rate rises.
         """
+        if not self.sweep.prune:
+            return False
         epochs = len(results.accuracies(self.sweep.run(job)))
-        if not self.sweep.prune or epochs == self.epochs.get(job.number, 0):
+        if epochs == self.epochs.get(job.number, 0):
             return False
         self.epochs[job.number] = epochs
         study = self._study()
