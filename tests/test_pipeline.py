@@ -117,3 +117,10 @@ def test_short_batches_are_filled_up_for_several_devices(devices, count):
     np.testing.assert_array_equal(numbers[weights > 0], labels)
     assert weights.dtype == np.float32
     np.testing.assert_allclose(np.mean(weights * numbers), np.mean(labels), rtol=1e-6)
+
+
+def test_no_epoch_ends_with_waiting_for_the_tuning_of_its_data(examples, config):
+    from vit_train.data.pipeline import evaluation_batches, training_batches
+
+    for dataset in (training_batches(examples, config(), 0, 4), evaluation_batches(examples, config())):
+        assert dataset.options().autotune.enabled is False

@@ -1,7 +1,7 @@
 """tf.data: batch number -> batch. There is no iterator state: a batch is a pure function of (config, seed, step)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def training_batches(train: ImageSource, config: Config, first: int, last: int) 
         transforms = draw_transforms(config.augment, seed, examples, epoch, train.size, size)
         return _inputs(_read(train, examples), transforms, config), tf.gather(labels, examples)
 
-    return tf.data.Dataset.range(first, last).map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _made_ahead(tf.data.Dataset.range(first, last), batch)
 
 
 def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset:
@@ -49,8 +49,7 @@ def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset
         transforms = resize_transforms(tf.shape(images)[0], examples.size, config.model.image_size)
         return _inputs(images, transforms, config), labels
 
-    raw = raw_batches(examples, config.train.batch_size)
-    return raw.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _made_ahead(raw_batches(examples, config.train.batch_size), batch)
 
 
 def shared_out(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
@@ -70,7 +69,7 @@ def shared_out(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
         full = tf.nest.map_structure(lambda part: tf.gather(part, tf.minimum(place, count - 1)), (inputs, labels))
         return *full, weights
 
-    return batches.map(fill_up, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _made_ahead(batches, fill_up)
 
 
 def raw_batches(examples: ImageSource, batch_size: int) -> tf.data.Dataset:
@@ -81,7 +80,16 @@ def raw_batches(examples: ImageSource, batch_size: int) -> tf.data.Dataset:
         indices = tf.range(start, tf.minimum(start + batch_size, count))
         return _read(examples, indices), tf.gather(labels, indices)
 
-    return tf.data.Dataset.range(0, count, batch_size).map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _made_ahead(tf.data.Dataset.range(0, count, batch_size), batch)
+
+
+def _made_ahead(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+    """`function` of each element, in their order, on all cores, while earlier ones are used."""
+    options = tf.data.Options()
+    # Its thread sleeps ever longer, up to a minute, and is not always woken when an epoch's data set is let go, which
+    # waits for it. Without it, AUTOTUNE is the number of cores.
+    options.autotune.enabled = False
+    return dataset.map(function, tf.data.AUTOTUNE).prefetch(2).with_options(options)
 
 
 def _inputs(images: tf.Tensor, transforms: tf.Tensor, config: Config) -> Any:

@@ -1,41 +1,92 @@
-"""Dropout with half the random bits."""
+"""Dropout whose random bits are made where they are used, and once more on the way back, so that none are kept."""
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
-_BITS = 16
+from vit_train.models.one_pass import one_pass
+
+register = keras.saving.register_keras_serializable(package="vit_train")
 
 
-@keras.saving.register_keras_serializable(package="vit_train")
-class Dropout(keras.layers.Dropout):
-    """Keras' layer with 16 random bits for each value instead of 32: making them is most of its work.
+def kept(x: Any, rate: float, seed: Any) -> Any:
+    """Whether each value of `x` stays, bool of its shape: the share `rate` does not. `seed` is uint32 [2].
 
-    The share that is dropped is `rate` rounded to a multiple of 1/65,536.
+    The random bits are a hash of a value's place: C. Wellons' "lowbias32" twice, with half of the seed before each.
     """
+    places = ops.reshape(ops.cast(ops.arange(ops.size(x), dtype="int32"), "uint32"), ops.shape(x))
+    return _mix(_mix(places + seed[0]) ^ seed[1]) >= ops.cast(round(rate * 2**32), "uint32")
+
+
+def _mix(bits: Any) -> Any:
+    """A permutation of the values of uint32, each of whose bits depends on all."""
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        bits = bits ^ ops.bitwise_right_shift(bits, ops.cast(shift, "uint32"))
+        bits = bits * ops.cast(factor, "uint32")
+    return bits ^ ops.bitwise_right_shift(bits, ops.cast(16, "uint32"))
+
+
+@one_pass
+def drop(x: Any, rate: float, seed: Any) -> Any:
+    """`x` with the share `rate` of its values 0 and the others divided by 1 - rate."""
+    return ops.where(kept(x, rate, seed), x * ops.cast(1 / (1 - rate), x.dtype), ops.cast(0, x.dtype))
+
+
+@register
+class Dropout(keras.layers.Dropout):
+    """Keras' layer with a random generator that costs a tenth."""
 
     def call(self, x: Any, training: bool = False) -> Any:
-        if not training or self.rate == 0 or keras.config.backend() == "torch":
+        if not self.drops(training):
             return super().call(x, training=training)
-        dropped = _random_bits(ops.shape(x), self.seed_generator.next()) < round(self.rate * 2**_BITS)
-        return x * ops.where(dropped, ops.cast(0, x.dtype), ops.cast(1 / (1 - self.rate), x.dtype))
+        seed = self.next_seed()
+        return ops.custom_gradient(lambda x: (drop(x, self.rate, seed), lambda dy: drop(dy, self.rate, seed)))(x)
+
+    def drops(self, training: bool | None) -> bool:
+        """Whether values are to be dropped, and here: PyTorch cannot calculate with uint32."""
+        return bool(training) and self.rate > 0 and keras.config.backend() != "torch"
+
+    def next_seed(self) -> Any:
+        """uint32 [2], another one at each call and in each of TensorFlow's replicas."""
+        seed, count = ops.unstack(ops.cast(self.seed_generator.next(), "uint32"), 2)
+        if keras.config.backend() == "tensorflow":
+            import tensorflow as tf
+
+            context = tf.distribute.get_replica_context()
+            if context:  # several devices share one seed, and shall not drop the same in their parts of a batch
+                seed += _mix(ops.cast(context.replica_id_in_sync_group, "uint32"))
+        # Other constants would do; without any, the seed 0 would make both halves cancel each other at the first place.
+        first, second = _mix(seed + ops.cast(0x9E3779B9, "uint32")), _mix(count + ops.cast(0x85EBCA6B, "uint32"))
+        return ops.stack([_mix(first ^ count), _mix(second ^ seed)])
 
 
-def _random_bits(shape: Any, seed: Any) -> Any:
-    """uint16 of this shape, all values as likely."""
-    if keras.config.backend() == "jax":
-        import jax
+@register
+class GeluDropout(Dropout):
+    """GELU, in its exact form, and dropout after it."""
 
-        return jax.random.bits(seed, shape, "uint16")
-    import tensorflow as tf
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not self.drops(training):
+            return super().call(keras.activations.gelu(x), training=training)
+        seed = self.next_seed()
+        return ops.custom_gradient(
+            lambda x: (_gelu_drop(x, self.rate, seed), lambda dy: _gelu_drop_gradient(x, dy, self.rate, seed))
+        )(x)
 
-    # Several devices share one seed, and shall not drop the same in their parts of a batch.
-    context = tf.distribute.get_replica_context()
-    replica = context.replica_id_in_sync_group if context else 0
-    seed = tf.cast(seed, "int32") + tf.stack([0, replica])
-    *rows, last = shape
-    pairs = (last + 1) // 2
-    words = tf.random.stateless_uniform((*rows, pairs), seed, None, None, "uint32")
-    bits = tf.reshape(tf.bitcast(words, "uint16"), (*rows, 2 * pairs))
-    return bits[..., :last] if last % 2 else bits
+
+@one_pass
+def _gelu_drop(x: Any, rate: float, seed: Any) -> Any:
+    z = ops.cast(x, "float32")
+    return ops.cast(ops.where(kept(x, rate, seed), z * _normal_cdf(z) / (1 - rate), 0.0), x.dtype)
+
+
+@one_pass
+def _gelu_drop_gradient(x: Any, dy: Any, rate: float, seed: Any) -> Any:
+    z = ops.cast(x, "float32")
+    slope = _normal_cdf(z) + z * ops.exp(-z * z / 2) * (2 * math.pi) ** -0.5
+    return ops.cast(ops.where(kept(x, rate, seed), ops.cast(dy, "float32") * slope / (1 - rate), 0.0), x.dtype)
+
+
+def _normal_cdf(z: Any) -> Any:
+    return (1 + ops.erf(z * 0.5**0.5)) / 2

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vit_train.models.dropout import Dropout
+from vit_train.models.dropout import GeluDropout
 from vit_train.models.self_attention import SelfAttention
 
 Shape = tuple[int | None, ...]
@@ -159,13 +159,13 @@ class TransformerBlock(keras.layers.Layer):
             heads, key_dim, dropout=dropout, kernel_initializer=initializer, name="attention", **policy
         )
         self.mlp_norm = layers.LayerNormalization(epsilon=1e-6, name="mlp_norm", **policy)
-        self.mlp_hidden = layers.Dense(mlp_dim, activation="gelu", name="mlp_hidden", **policy)
-        self.hidden_dropout = Dropout(dropout, name="hidden_dropout", **policy)
-        self.output_dropout = Dropout(dropout, name="output_dropout", **policy)
+        self.mlp_hidden = layers.Dense(mlp_dim, name="mlp_hidden", **policy)
+        self.hidden_gelu = GeluDropout(dropout, name="hidden_gelu", **policy)
+        self.output_gelu = GeluDropout(dropout, name="output_gelu", **policy)
 
     def build(self, input_shape: Shape) -> None:
         width = cast(int, input_shape[-1])
-        self.mlp_output = keras.layers.Dense(width, activation="gelu", dtype=self.dtype_policy, name="mlp_output")
+        self.mlp_output = keras.layers.Dense(width, dtype=self.dtype_policy, name="mlp_output")
         self.attention_norm.build(input_shape)
         self.attention.build(input_shape)
         self.mlp_norm.build(input_shape)
@@ -175,8 +175,8 @@ class TransformerBlock(keras.layers.Layer):
     def call(self, x_BND: Any, training: bool | None = None) -> Any:
         x_BND = x_BND + self.attention(self.attention_norm(x_BND), training=training)
         y = self.mlp_hidden(self.mlp_norm(x_BND))
-        y = self.mlp_output(self.hidden_dropout(y, training=training))
-        return x_BND + self.output_dropout(y, training=training)
+        y = self.mlp_output(self.hidden_gelu(y, training=training))
+        return x_BND + self.output_gelu(y, training=training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.own_config}

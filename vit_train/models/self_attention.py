@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from vit_train.models.dropout import Dropout
+from vit_train.models.dropout import Dropout, drop, kept
+from vit_train.models.one_pass import one_pass
 
 
 @keras.saving.register_keras_serializable(package="vit_train")
@@ -24,7 +25,7 @@ class SelfAttention(keras.layers.MultiHeadAttention):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape, input_shape)
         del self._dropout_layer  # or its seed would be kept with the weights
-        self._dropout_layer: keras.Layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
+        self._dropout_layer: Dropout = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
 
     def call(self, x_BND: Any, training: bool | None = None, return_attention_scores: bool = False) -> Any:
         if return_attention_scores or self.key_dim < x_BND.shape[-1]:
@@ -33,15 +34,18 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         kernel_DHD, bias_HD = self._scores()
         queries = ops.matmul(x_BND, ops.reshape(kernel_DHD, (width, -1))) + ops.reshape(bias_HD, (-1,))
         queries_BMD = ops.reshape(queries, (-1, tokens * self.num_heads, width))
-        weights_BMN = ops.softmax(ops.einsum("bmd,bnd->bmn", queries_BMD, x_BND))
-        weights_BMN = self._dropout_layer(weights_BMN, training=training)
-        context_BMD = ops.matmul(weights_BMN, x_BND)
+        if self._dropout_layer.drops(training):
+            context_BMD, sums_BM = attend(queries_BMD, x_BND, self.dropout, self._dropout_layer.next_seed())
+        else:
+            weights_BMN = ops.softmax(ops.einsum("bmd,bnd->bmn", queries_BMD, x_BND))
+            weights_BMN = self._dropout_layer(weights_BMN, training=training)
+            context_BMD, sums_BM = ops.matmul(weights_BMN, x_BND), ops.sum(weights_BMN, axis=-1)
         kernel_HDE, bias_HE = self._outputs()
         y = ops.matmul(
             ops.reshape(context_BMD, (-1, tokens, self.num_heads * width)), ops.reshape(kernel_HDE, (-1, width))
         )
         # Dropout leaves weights that do not add up to 1.
-        sums_BNH = ops.reshape(ops.sum(weights_BMN, axis=-1), (-1, tokens, self.num_heads))
+        sums_BNH = ops.reshape(sums_BM, (-1, tokens, self.num_heads))
         return y + ops.matmul(sums_BNH, bias_HE) + self._output_dense.bias
 
     def _scores(self) -> tuple[Any, Any]:
@@ -58,3 +62,44 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         value, output = self._value_dense, self._output_dense
         kernel = ops.einsum("dhk,hke->hde", value.kernel, output.kernel)
         return kernel, ops.einsum("hk,hke->he", value.bias, output.kernel)
+
+
+def attend(queries_BMD: Any, x_BND: Any, rate: float, seed: Any) -> tuple[Any, Any]:
+    """Attention with dropout: what each query gathers [B, M, D], and what its weights add up to after dropout [B, M].
+
+    On the way back, the weights after dropout are made again, and the sum over a row of the softmax's gradient is taken
+    from what the row has gathered (FlashAttention, arXiv 2205.14135, appendix B.2).
+    """
+
+    def attended(queries_BMD: Any, x_BND: Any) -> Any:
+        weights_BMN = ops.softmax(ops.einsum("bmd,bnd->bmn", queries_BMD, x_BND))
+        dropped_BMN = drop(weights_BMN, rate, seed)
+        context_BMD, sums_BM = ops.matmul(dropped_BMN, x_BND), ops.sum(dropped_BMN, axis=-1)
+
+        def gradient(*upstream: Any) -> tuple[Any, Any]:
+            d_context_BMD, d_sums_BM = keras.tree.flatten(upstream)  # TensorFlow passes two values, JAX a pair
+            rows = [(d_context_BMD, context_BMD), (d_sums_BM, sums_BM)]
+            d_dropped_BMN = ops.einsum("bmd,bnd->bmn", d_context_BMD, x_BND)
+            d_scores_BMN = _score_gradients(weights_BMN, d_dropped_BMN, rows, rate, seed)
+            d_x_BND = ops.einsum("bmn,bmd->bnd", d_scores_BMN, queries_BMD)
+            d_x_BND += ops.einsum("bmn,bmd->bnd", drop(weights_BMN, rate, seed), d_context_BMD)
+            return ops.matmul(d_scores_BMN, x_BND), d_x_BND
+
+        return (context_BMD, sums_BM), gradient
+
+    result: tuple[Any, Any] = ops.custom_gradient(attended)(queries_BMD, x_BND)
+    return result
+
+
+@one_pass
+def _score_gradients(weights_BMN: Any, d_dropped_BMN: Any, rows: Any, rate: float, seed: Any) -> Any:
+    """Gradients of the scores before softmax and dropout; `rows` are the results of each row with their gradients."""
+    dtype = weights_BMN.dtype
+    weights_BMN, d_dropped_BMN, rows = keras.tree.map_structure(
+        lambda each: ops.cast(each, "float32"), (weights_BMN, d_dropped_BMN, rows)
+    )
+    (d_context_BMD, context_BMD), (d_sums_BM, sums_BM) = rows
+    means_BM = ops.sum(d_context_BMD * context_BMD, axis=-1) + d_sums_BM * sums_BM
+    d_weights_BMN = (d_dropped_BMN + d_sums_BM[..., None]) / (1 - rate)
+    d_weights_BMN = ops.where(kept(weights_BMN, rate, seed), d_weights_BMN, 0.0)
+    return ops.cast(weights_BMN * (d_weights_BMN - means_BM[..., None]), dtype)
