@@ -47,7 +47,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
     keras.utils.clear_session()
     keras.config.set_dtype_policy(_POLICIES[choose(compute)[0]])
     keras.utils.set_random_seed(seed)
-    # No measurable cost on a CPU, and XLA, which it rules out on TensorFlow, is slower there for these models.
+    # No measurable cost on a CPU; XLA for a whole step, which Keras then rules out, is slower there for these models.
     tf.config.experimental.enable_op_determinism()
 
 
