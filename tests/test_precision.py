@@ -4,6 +4,7 @@ import pytest
 
 from vit_train import precision
 from vit_train.compose import load_config
+from vit_train.gpu import Gpu
 
 COMPUTE = load_config(["compute.precision=auto"]).compute
 
@@ -20,7 +21,7 @@ COMPUTE = load_config(["compute.precision=auto"]).compute
     ],
 )
 def test_bfloat16_is_chosen_where_it_is_known_to_be_faster(monkeypatch, backend, capability, flags, chosen):
-    monkeypatch.setattr(precision, "_gpu_capability", lambda name: capability)
+    monkeypatch.setattr(precision, "find", lambda name: Gpu("NVIDIA", capability) if capability else None)
     monkeypatch.setattr(precision, "processor", lambda fact: flags)
     assert precision.choose(dataclasses.replace(COMPUTE, backend=backend)) == chosen
 
@@ -28,14 +29,3 @@ def test_bfloat16_is_chosen_where_it_is_known_to_be_faster(monkeypatch, backend,
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
 def test_what_is_asked_for_is_taken(name):
     assert precision.choose(dataclasses.replace(COMPUTE, precision=name)) == (name, "")
-
-
-def test_a_processor_has_no_compute_capability(tensorflow):
-    import tensorflow as tf
-
-    assert (precision._gpu_capability("tensorflow") is None) == (not tf.config.get_visible_devices("GPU"))
-
-
-@pytest.mark.parametrize(("text", "pair"), [("9.0", (9, 0)), ("10.3", (10, 3))])
-def test_jax_gives_the_compute_capability_as_text(text, pair):
-    assert precision._version(text) == pair

@@ -14,6 +14,7 @@ from vit_train.convert import show
 from vit_train.environment import processor
 from vit_train.errors import ConfigError, OutOfMemory
 from vit_train.files import cache_folder
+from vit_train.gpu import find
 from vit_train.precision import choose
 
 _PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -136,17 +137,5 @@ def stderr_held_back() -> Iterator[None]:
 
 def device_name() -> str:
     """The device that trains, such as "cpu" or "NVIDIA H100", as the configured backend names it."""
-    name = os.environ["KERAS_BACKEND"]
-    if name == "jax":
-        import jax
-
-        return str(jax.devices()[0].device_kind)
-    if name == "torch":
-        import torch
-
-        on_gpu = torch.cuda.is_available() and os.environ.get("KERAS_TORCH_DEVICE") != "cpu"
-        return torch.cuda.get_device_name() if on_gpu else "cpu"
-    import tensorflow as tf
-
-    gpus = tf.config.get_visible_devices("GPU")
-    return str(tf.config.experimental.get_device_details(gpus[0])["device_name"]) if gpus else "cpu"
+    gpu = find(os.environ["KERAS_BACKEND"])
+    return gpu.name if gpu else "cpu"
