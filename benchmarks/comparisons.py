@@ -3,7 +3,6 @@
 `quick` is for trying the program: the same with as little work as there can be.
 """
 
-import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -102,22 +101,7 @@ def start(quick: bool) -> list[Group]:
     for arguments in ("--help", "--cfg job"):
         command = _launch([sys.executable, "-m", "vit_train", *arguments.split()])
         groups.append(Group("command", {f"vit-train {arguments}": command}, rounds=rounds))
-    run = _finished_run()
-    for verb in ("evaluate", "figures"):
-        command = _launch(
-            [sys.executable, "-c", "from vit_train.runs.cli import main; raise SystemExit(main())", verb, run]
-        )
-        groups.append(Group("run of digits", {f"vit-runs {verb}": command}, rounds=rounds))
     return groups
-
-
-def _finished_run() -> str:
-    """The directory of a run over 1,437 pictures of digits, tested on 360, made if there is none."""
-    folder = ROOT / "outputs" / "bench" / "run"
-    if not list(folder.glob("*/*/report.json")):
-        command = [sys.executable, "-m", "vit_train", "experiment=quickstart", "train.epochs=1", f"outputs={folder}"]
-        subprocess.run(command, check=True)
-    return str(next(folder.glob("*/*/report.json")).parent)
 
 
 def growth(quick: bool) -> list[Group]:

@@ -12,7 +12,7 @@ BEGIN = "<!-- written by make bench -->"
 TITLES = {
     "throughput": ("Training, images per second", "make bench"),
     "pipeline": ("Input pipeline, images per second", "make bench"),
-    "start": ("Start and end, seconds", "make bench"),
+    "start": ("Start, seconds", "make bench"),
     "growth": ("Growth", "make bench-growth"),
     "gpu": ("Training on a GPU, images per second", "make bench-gpu"),
 }
