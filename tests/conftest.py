@@ -95,3 +95,21 @@ def vit_train(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
         )
 
     return run
+
+
+@pytest.fixture
+def run_on() -> Callable[..., None]:
+    """Runs code in a process of its own on a backend, `run_on("jax", code, *arguments)`; it must end well."""
+    root = Path(__file__).resolve().parents[1]
+    path = os.pathsep.join([str(root), str(root / "tests")])
+
+    def run(backend: str, code: str, *arguments: str) -> None:
+        pytest.importorskip(backend)
+        environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
+        command = [sys.executable, "-c", code, *arguments]
+        result = subprocess.run(
+            command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, timeout=300, check=False
+        )
+        assert result.returncode == 0, result.stderr
+
+    return run

@@ -1,8 +1,3 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -142,13 +137,10 @@ np.savez(sys.argv[1], output, *gradients)
 """
 
 
-def test_both_backends_drop_the_same_in_a_block_and_have_the_same_gradients(tmp_path):
-    pytest.importorskip("jax")
+def test_both_backends_drop_the_same_in_a_block_and_have_the_same_gradients(run_on, tmp_path):
     results = []
     for backend in ("tensorflow", "jax"):
-        environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path.cwd())}
-        command = [sys.executable, "-c", BLOCK, str(tmp_path / f"{backend}.npz")]
-        subprocess.run(command, env=environment, check=True, timeout=300)
+        run_on(backend, BLOCK, str(tmp_path / f"{backend}.npz"))
         results.append(np.load(tmp_path / f"{backend}.npz"))
     for name in results[0].files:
         np.testing.assert_allclose(results[0][name], results[1][name], rtol=1e-4, atol=1e-4)

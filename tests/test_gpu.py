@@ -6,7 +6,7 @@ from vit_train import gpu
 def test_a_processor_is_none(tensorflow):
     import tensorflow as tf
 
-    assert (gpu.find("tensorflow") is None) == (not tf.config.get_visible_devices("GPU"))
+    assert (gpu.find_gpu("tensorflow") is None) == (not tf.config.get_visible_devices("GPU"))
 
 
 @pytest.mark.parametrize(("text", "pair"), [("9.0", (9, 0)), ("10.3", (10, 3)), ("", None)])

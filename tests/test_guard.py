@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +163,5 @@ assert int(model.optimizer.iterations) == 3
 """
 
 
-def test_jax_leaves_bad_steps_out_as_well(tmp_path):
-    pytest.importorskip("jax")
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path.cwd())}
-    subprocess.run([sys.executable, "-c", ON_JAX], env=environment, check=True, cwd=tmp_path, timeout=120)
+def test_jax_leaves_bad_steps_out_as_well(run_on):
+    run_on("jax", ON_JAX)

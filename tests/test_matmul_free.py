@@ -1,8 +1,5 @@
 """The matrix-multiplication-free model against keras-matmulless 0.1.2, whose values tests/parity wrote."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -144,10 +141,8 @@ def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
 
 
 JAX = """
-import sys
 import jax
 import numpy as np
-sys.path.insert(0, "tests")
 from test_matmul_free import GOLDEN, SMALL, build, of_network
 network, golden = build(*SMALL, classes=5), np.load(GOLDEN)
 weights = of_network(network)
@@ -166,11 +161,5 @@ for index, weight in enumerate(weights):
 """
 
 
-def test_on_jax_it_is_the_library_too():
-    pytest.importorskip("jax")
-    root = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(root)}
-    result = subprocess.run(
-        [sys.executable, "-c", JAX], cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert result.returncode == 0, result.stderr
+def test_on_jax_it_is_the_library_too(run_on):
+    run_on("jax", JAX)

@@ -21,7 +21,7 @@ COMPUTE = load_config(["compute.precision=auto"]).compute
     ],
 )
 def test_bfloat16_is_chosen_where_it_is_known_to_be_faster(monkeypatch, backend, capability, flags, chosen):
-    monkeypatch.setattr(precision, "find", lambda name: Gpu("NVIDIA", capability) if capability else None)
+    monkeypatch.setattr(precision, "find_gpu", lambda name: Gpu("NVIDIA", capability) if capability else None)
     monkeypatch.setattr(precision, "processor", lambda fact: flags)
     assert precision.choose(dataclasses.replace(COMPUTE, backend=backend)) == chosen
 

@@ -1,10 +1,5 @@
 """How a training step is made, on which its speed rests: nothing here is timed."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 
@@ -66,7 +61,6 @@ def test_no_step_reads_figures_from_the_device(trainer):
 
 
 JAX = """
-import sys
 import jax, jax.numpy as jnp
 from conftest import TINY
 from benchmarks.compiled_step import compiled_step, inspect, waits
@@ -86,12 +80,5 @@ assert waits(jax.jit(talkative).lower(jnp.ones(3)).compile().as_text()) > 0
 """
 
 
-def test_on_jax_a_step_updates_its_state_in_place_and_never_waits_for_the_host():
-    pytest.importorskip("jax")
-    root = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
-    command = [sys.executable, "-c", JAX]
-    result = subprocess.run(
-        command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, timeout=300, check=False
-    )
-    assert result.returncode == 0, result.stderr
+def test_on_jax_a_step_updates_its_state_in_place_and_never_waits_for_the_host(run_on):
+    run_on("jax", JAX)

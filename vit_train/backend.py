@@ -14,7 +14,7 @@ from vit_train.convert import show
 from vit_train.environment import processor
 from vit_train.errors import ConfigError, OutOfMemory
 from vit_train.files import cache_folder
-from vit_train.gpu import find
+from vit_train.gpu import find_gpu
 from vit_train.precision import choose
 
 _PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -137,5 +137,5 @@ def stderr_held_back() -> Iterator[None]:
 
 def device_name() -> str:
     """The device that trains, such as "cpu" or "NVIDIA H100", as the configured backend names it."""
-    gpu = find(os.environ["KERAS_BACKEND"])
+    gpu = find_gpu(os.environ["KERAS_BACKEND"])
     return gpu.name if gpu else "cpu"

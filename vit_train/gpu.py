@@ -12,7 +12,7 @@ class Gpu:
     capability: tuple[int, int] | None
 
 
-def find(backend: str) -> Gpu | None:
+def find_gpu(backend: str) -> Gpu | None:
     """The first one that the backend takes; None if it takes the processor."""
     if backend == "jax":
         import jax

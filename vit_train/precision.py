@@ -2,7 +2,7 @@
 
 from vit_train.config import ComputeConfig
 from vit_train.environment import processor
-from vit_train.gpu import find
+from vit_train.gpu import find_gpu
 
 _MATRIX_UNITS = ("avx512_bf16", "amx_bf16")  # as Linux names the processor's instructions for bfloat16
 _AMPERE = (8, 0)  # NVIDIA's first generation that multiplies matrices in bfloat16
@@ -12,7 +12,7 @@ def choose(compute: ComputeConfig) -> tuple[str, str]:
     """The precision of a run, and why if it was chosen here, else ""."""
     if compute.precision != "auto":
         return compute.precision, ""
-    gpu = find(compute.backend)
+    gpu = find_gpu(compute.backend)
     if gpu and gpu.capability:
         name = "bfloat16" if gpu.capability >= _AMPERE else "float32"
         return name, "the GPU has compute capability {}.{}".format(*gpu.capability)
