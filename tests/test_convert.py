@@ -154,6 +154,7 @@ def test_types_in_words():
 
 def test_values_as_typed():
     assert [show(v) for v in (None, True, 1e-4, [1, 2], "x")] == ["null", "true", "0.0001", "[1,2]", "x"]
+    assert show(["a\n", "\x1b"]) == r"[a\n,\x1b]"
 
 
 def test_any_value_at_the_top_is_refused_in_one_line():

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from vit_train.errors import CheckpointError, VitTrainError
+from vit_train.errors import CheckpointError, VitTrainError, one_line
 
 logger = logging.getLogger("vit_train")
 _WIDEST = 1000  # a line in a file, where nothing needs to be folded
@@ -69,8 +69,7 @@ def say(text: str) -> None:
 
 def say_error(text: str, command: str = "vit-train") -> None:
     """The one sentence that ends a command; what a user typed may be in it, line breaks and control codes too."""
-    line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-    stderr.print(f"{command}: {line}", style="red", markup=False)
+    stderr.print(f"{command}: {one_line(text)}", style="red", markup=False)
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 from vit_train.durations import Duration
-from vit_train.errors import ConfigError
+from vit_train.errors import ConfigError, one_line
 
 T = TypeVar("T")
 
@@ -188,9 +188,9 @@ def describe(kind: Any) -> str:
 
 
 def show(value: Any) -> str:
-    """A value as a user would type it."""
+    """A value as a user would type it, in one line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
         return f"[{','.join(show(item) for item in value)}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else one_line(str(value))
