@@ -36,7 +36,7 @@ def test_the_step_is_traced_once_for_all_epochs_and_short_batches(trainer, monke
     assert (trainer.progress.step, len(traced)) == (6, 1)
 
 
-def test_dropout_and_gelu_of_the_blocks_are_compiled_and_no_random_numbers_are_kept(trainer):
+def test_elementwise_work_is_compiled_and_no_random_numbers_are_kept(trainer):
     import tensorflow as tf
 
     batch = tf.zeros((4, 8, 8, 3)), tf.zeros(4, tf.int32)
@@ -46,7 +46,8 @@ def test_dropout_and_gelu_of_the_blocks_are_compiled_and_no_random_numbers_are_k
     everything = [node.op for node in graph.node] + [node.op for each in functions for node in each.node_def]
     assert compiled.count("Erf") == 2 * 2  # of both layers, on the way forth and back; blocks share them
     assert everything.count("Erf") == compiled.count("Erf")
-    assert not [kind for kind in everything if "Random" in kind]
+    assert everything.count("Rsqrt") == compiled.count("Rsqrt") == 1  # of LayerNorm
+    assert not [kind for kind in everything if "Random" in kind or kind == "SquaredDifference"]
 
 
 def test_no_step_reads_figures_from_the_device(trainer):

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from vit_train.models.dropout import GeluDropout
+from vit_train.models.layer_norm import LayerNorm
 from vit_train.models.self_attention import SelfAttention
 
 Shape = tuple[int | None, ...]
@@ -153,12 +154,12 @@ class TransformerBlock(keras.layers.Layer):
         layers = keras.layers
         # A saved model has the precision it was trained in, and may be loaded where another one is the default.
         policy = {"dtype": self.dtype_policy}
-        self.attention_norm = layers.LayerNormalization(epsilon=1e-6, name="attention_norm", **policy)
+        self.attention_norm = LayerNorm(epsilon=1e-6, name="attention_norm", **policy)
         initializer = ATTENTION_INITIALIZERS[attention_initializer]()
         self.attention = SelfAttention(
             heads, key_dim, dropout=dropout, kernel_initializer=initializer, name="attention", **policy
         )
-        self.mlp_norm = layers.LayerNormalization(epsilon=1e-6, name="mlp_norm", **policy)
+        self.mlp_norm = LayerNorm(epsilon=1e-6, name="mlp_norm", **policy)
         self.mlp_hidden = layers.Dense(mlp_dim, name="mlp_hidden", **policy)
         self.hidden_gelu = GeluDropout(dropout, name="hidden_gelu", **policy)
         self.output_gelu = GeluDropout(dropout, name="output_gelu", **policy)
@@ -173,8 +174,8 @@ class TransformerBlock(keras.layers.Layer):
         self.mlp_output.build((*input_shape[:-1], self.own_config["mlp_dim"]))
 
     def call(self, x_BND: Any, training: bool | None = None) -> Any:
-        x_BND = x_BND + self.attention(self.attention_norm(x_BND), training=training)
-        y = self.mlp_hidden(self.mlp_norm(x_BND))
+        x_BND = x_BND + self.attention(self.attention_norm(x_BND, training=training), training=training)
+        y = self.mlp_hidden(self.mlp_norm(x_BND, training=training))
         y = self.mlp_output(self.hidden_gelu(y, training=training))
         return x_BND + self.output_gelu(y, training=training)
 

@@ -4,6 +4,7 @@ import keras
 
 from vit_train.model_config import VitConfig
 from vit_train.models.dropout import Dropout
+from vit_train.models.layer_norm import LayerNorm
 from vit_train.models.layers import PatchEmbedding, Patches, TransformerBlock
 
 
@@ -30,7 +31,7 @@ def build_vit(config: VitConfig, classes: int) -> keras.Model:
             attention_initializer=config.attention_initializer,
             name=f"block_{index}",
         )(x)
-    x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
+    x = LayerNorm(epsilon=1e-6, name="norm")(x)
     x = _pool(x, config.pooling)
     x = Dropout(config.head_dropout, name="pooled_dropout")(x)
     for index, units in enumerate(config.head_units):
