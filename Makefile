@@ -26,7 +26,7 @@ reproduce: .venv/installed-dev  ## measure a row of docs/results.md: make reprod
 	$(RUN)/python -m benchmarks.reproduce $(ROW) $(ARGS)
 
 bench: .venv/installed-dev .venv-bench/installed  ## measure docs/performance.md beside what else one would run, 10 minutes on idle cores
-	$(RUN)/python -m benchmarks.bench throughput pipeline start $(ARGS)
+	$(RUN)/python -m benchmarks.bench throughput pipeline start end $(ARGS)
 
 bench-growth: .venv/installed-dev  ## measure time and memory as depth, tokens, width, batch and data set grow
 	$(RUN)/python -m benchmarks.bench growth $(ARGS)

@@ -36,12 +36,12 @@ def throughput(quick: bool) -> list[Group]:
     return [
         _training("batch 256, float32", "float32", 256, 2, keras),
         _training("batch 256, bfloat16", "bfloat16", 256, 2, keras | _keras("tensorflow", "bfloat16")),
-        _training("batch 64, float32", "float32", 64, 4, keras | _keras("jax", "float32", "--steps=1")),
+        _training("batch 64, float32", "float32", 64, 8, keras | _keras("jax", "float32", "--steps=1")),
         _training(
             "batch 64, bfloat16",
             "bfloat16",
             64,
-            4,
+            8,
             keras | _keras("tensorflow", "bfloat16") | _keras("jax", "bfloat16", "--steps=1"),
         ),
     ]
@@ -104,6 +104,16 @@ def start(quick: bool) -> list[Group]:
     return groups
 
 
+def end(quick: bool) -> list[Group]:
+    """Images per second of the evaluation on the test set; seconds for figures and pages of a run."""
+    size = ["--batch-size=8", "--depth=1"] if quick else ["--batch-size=256", "--steps=5"]
+    kinds = {"vit-train": "ours", "Keras on tensorflow": "keras"}
+    rounds = 1 if quick else 5
+    evaluation = {name: _python("ending", kind, *size) for name, kind in kinds.items()}
+    report = {"vit-train": _python("ending", "report")}
+    return [Group("evaluation", evaluation, rounds=rounds), Group("report", report, rounds=min(rounds, 3))]
+
+
 def growth(quick: bool) -> list[Group]:
     """Seconds of a step, or of an epoch over all images, as one thing grows."""
     # Images go through a model so small that it shows what happens once per image and once per epoch.
@@ -137,4 +147,4 @@ def _launch(command: Command) -> Command:
     return [sys.executable, "-m", "benchmarks.launch", *command]
 
 
-PARTS = {"throughput": throughput, "pipeline": pipeline, "start": start, "growth": growth, "gpu": gpu}
+PARTS = {"throughput": throughput, "pipeline": pipeline, "start": start, "end": end, "growth": growth, "gpu": gpu}

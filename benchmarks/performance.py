@@ -13,6 +13,7 @@ TITLES = {
     "throughput": ("Training, images per second", "make bench"),
     "pipeline": ("Input pipeline, images per second", "make bench"),
     "start": ("Start, seconds", "make bench"),
+    "end": ("Evaluation, images per second, and report, seconds", "make bench"),
     "growth": ("Growth", "make bench-growth"),
     "gpu": ("Training on a GPU, images per second", "make bench-gpu"),
 }
@@ -85,17 +86,21 @@ def _growth(measured: Result, folder: Path) -> str:
 
 
 def sentence(group: Result) -> str:
-    """What grows how fast: slopes between the logarithms, so that 1 is linear and 0 constant."""
+    """What grows how fast: slopes between the logarithms, so that 1 is linear; in all, and at the end."""
     found = Growth.of(group)
     if len(found.sizes) < 2:
         return f"{group['title']}: {'; '.join(each['failed'] for each in group['results'] if each['failed'])}"
     parts = {"time": found.seconds, "memory": found.memory}
     if group["title"] == "images":
         parts["start"] = found.start
-    what = ", ".join(f"{name} as {group['title']}^{slope(found.sizes, values):.2f}" for name, values in parts.items())
+    what = ", ".join(f"{name} as {_powers(group['title'], found.sizes, values)}" for name, values in parts.items())
     unit = "an epoch" if group["title"] == "images" else "a step"
     ends = [f"{values[0]:.3g} to {values[-1]:.3g}" for values in (found.seconds, found.memory)]
     return (
         f"{group['title']} {found.sizes[0]:,} to {found.sizes[-1]:,}: {what}; "
         f"{unit} takes {ends[0]} s, with at most {ends[1]} GiB"
     )
+
+
+def _powers(title: str, sizes: list[int], values: list[float]) -> str:
+    return f"{title}^{slope(sizes, values):.2f} (at the end ^{slope(sizes[-2:], values[-2:]):.2f})"

@@ -78,20 +78,24 @@ class Watch(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self.began
 
 
-def main():
+def compiled_model(images):
+    """The network with optimizer, loss and metrics."""
     if options.precision == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (options.images, 32, 32, 3), np.uint8)
-    labels = random.integers(0, CLASSES, (len(images), 1))
     model = build(images)
     model.compile(
         optimizer=keras.optimizers.AdamW(1e-3, weight_decay=1e-4),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(5)],
     )
+    return model
 
-    watch = Watch()
+
+def main():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (options.images, 32, 32, 3), np.uint8)
+    labels = random.integers(0, CLASSES, (len(images), 1))
+    model, watch = compiled_model(images), Watch()
 
     def fit(count):
         model.fit(images[:count], labels[:count], options.batch_size, epochs=1, verbose=0, callbacks=[watch])

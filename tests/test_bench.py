@@ -69,7 +69,8 @@ def result(name, **values):
 def test_growth_is_said_in_sentences():
     group = {"title": "depth", "steps": 2, "results": [result(n, seconds=[n / 10] * 3) for n in (2, 4)]}
     assert performance.sentence(group) == (
-        "depth 2 to 4: time as depth^1.00, memory as depth^0.00; a step takes 0.1 to 0.2 s, with at most 1 to 1 GiB"
+        "depth 2 to 4: time as depth^1.00 (at the end ^1.00), memory as depth^0.00 (at the end ^0.00); "
+        "a step takes 0.1 to 0.2 s, with at most 1 to 1 GiB"
     )
     group = {"title": "images", "steps": 1, "results": [result(10), result(20, failed="killed")]}
     assert performance.sentence(group) == "images: killed"
