@@ -1,14 +1,25 @@
+from rich.console import Console
+
 from vit_train.runs.cli import run as vit_runs
 
 
-def test_a_report_is_rendered_and_its_files_named(made, tmp_path, capsys):
+def test_in_a_terminal_a_report_is_typeset(made, monkeypatch, capsys):
+    run = made("18-00-00.1-digits-vit", val_accuracy=[0.5], test_accuracy=0.5)
+    monkeypatch.setattr("vit_train.runs.show.stdout", Console(force_terminal=True, no_color=True, width=80))
+    assert vit_runs(["show", str(run.path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "vit: 50.00% test accuracy" in lines[0]
+    assert not any("#" in line or "| --" in line for line in lines)
+
+
+def test_in_a_file_a_report_is_markdown_and_its_files_are_named(made, tmp_path, capsys):
     run = made("18-00-00.1-digits-vit", val_accuracy=[0.5], test_accuracy=0.5)
     (run.checkpoints / "step-1").mkdir()
     (run.checkpoints / "step-1" / "latest.npz").write_bytes(b"x" * 1234)
     assert vit_runs(["show", "latest", "--outputs", str(tmp_path / "outputs")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].strip() == "vit: 50.00% test accuracy"  # rendered: no "#"
-    assert ["test", "7"] in [line.split() for line in lines]
+    assert lines[0] == "# vit: 50.00% test accuracy"
+    assert lines[: len(run.report_md.read_text().splitlines())] == run.report_md.read_text().splitlines()
     files = {line.split()[1]: line.split()[3] for line in lines if line.startswith("│")}
     assert files["history.csv"] == f"{run.history.stat().st_size:,}"
     assert files["checkpoints/"] == "1,234"

@@ -14,7 +14,11 @@ def run(options: argparse.Namespace) -> int:
     """Prints report.md, or how far the run has come if it has none, and then its files."""
     found = find_run(options.run, options.outputs)
     if found.report_md.is_file():
-        stdout.print(Markdown(found.report_md.read_text(encoding="utf-8")), soft_wrap=False)
+        text = found.report_md.read_text(encoding="utf-8")
+        if stdout.is_terminal:
+            stdout.print(Markdown(text), soft_wrap=False)
+        else:  # typeset, each line would be padded to the widest that there can be
+            stdout.print(text)
     else:
         _print_progress(found)
     print_table(["file", "bytes"], _files(found))
