@@ -63,12 +63,12 @@ def gpu(quick: bool) -> list[Group]:
 
 def _training(title: str, precision: str, batch: int, steps: int, keras: dict[str, Command]) -> Group:
     options = f"--batch-size={batch}", f"--steps={steps}"
+    fewer, rounds = (["--steps=1"], 3) if batch == 256 else ([], 5)
     contenders = {f"vit-train, {precision}": _python("ours", f"--precision={precision}")} | keras
-    fewer = ["--steps=1"] if batch == 256 else []
     contenders[f"PyTorch, {precision}"] = _python("plain_torch", f"--precision={precision}", *fewer)
     # What a contender brings along comes last and so counts.
     commands = {name: [*run[:3], *options, *run[3:]] for name, run in contenders.items()}
-    return Group(title, commands, steps, rounds=3 if batch == 256 else 5)
+    return Group(title, commands, steps, rounds)
 
 
 def _keras(backend: str, precision: str, *options: str) -> dict[str, Command]:
