@@ -56,6 +56,25 @@ def test_images_need_not_be_square():
     np.testing.assert_allclose(warped(images, resize_transforms(3, (20, 50), 24), 24), expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("size", [8, 32, 72])
+def test_far_turned_and_shrunk_it_is_tensorflows_own_transform(images, size):
+    import tensorflow as tf
+
+    transforms = draw(512, load_config(["augment.rotation=0.5", "augment.zoom=0.9"]).augment, size=size)
+    expected = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=transforms,
+        output_shape=[size, size],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+    difference = np.abs(warped(images, transforms, size) - expected)
+    # A coordinate on the edge between two pixels may be rounded to either side.
+    assert np.quantile(difference, 0.999) < 0.05
+    assert difference.mean() < 0.001
+
+
 def test_a_flip_is_keras_flip(images):
     import tensorflow as tf
 
