@@ -25,7 +25,7 @@ parity: .venv-parity/installed .venv-mml/installed  ## write the golden vectors 
 reproduce: .venv/installed-dev  ## measure a row of docs/results.md: make reproduce ROW=keras_mml [ARGS="--seeds 1,2"]
 	$(RUN)/python -m benchmarks.reproduce $(ROW) $(ARGS)
 
-bench: .venv/installed-dev .venv-bench/installed  ## measure docs/performance.md beside what else one would run, 10 minutes on idle cores
+bench: .venv/installed-dev .venv-bench/installed  ## measure docs/performance.md beside what else one would run, 25 minutes on idle cores
 	$(RUN)/python -m benchmarks.bench throughput pipeline start end $(ARGS)
 
 bench-growth: .venv/installed-dev  ## measure time and memory as depth, tokens, width, batch and data set grow

@@ -69,13 +69,22 @@ def build(images):
 
 
 class Watch(keras.callbacks.Callback):
-    """Times an epoch without what comes after it: on TensorFlow, letting the data go may take seconds."""
+    """Times an epoch or evaluation up to its end: what comes then, letting the data go, may be seconds of sleep."""
 
-    def on_epoch_begin(self, epoch, logs=None):
+    seconds, done = 0.0, staticmethod(lambda seconds: None)
+
+    def on_epoch_begin(self, epoch=0, logs=None):
         self.began = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch=0, logs=None):
         self.seconds = time.perf_counter() - self.began
+        self.done(self.seconds)
+
+    def on_test_begin(self, logs=None):
+        self.on_epoch_begin()
+
+    def on_test_end(self, logs=None):
+        self.on_epoch_end()
 
 
 def compiled_model(images):
@@ -104,10 +113,10 @@ def main():
     turns.first_step_done()
     fit(len(images))
     turns.warm(len(images), parameters=f"{model.count_params():,}")
+    watch.done = turns.done  # so that the next one need not wait for the sleep
     while True:
         turns.wait()
         fit(len(images))
-        turns.done(watch.seconds)
 
 
 if __name__ == "__main__":
