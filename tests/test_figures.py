@@ -121,7 +121,9 @@ def test_patches_are_pieces_of_the_image():
 
 def test_augmentation_varies_each_image_in_its_row():
     config = load_config(["dataset=digits", "model.image_size=8", "model.patch_size=4"])
-    drawn = draw_augmentation(marked(4), config)
+    images = marked(4).read(np.arange(4))
+    images[..., 1] = np.random.default_rng(0).integers(0, 256, images.shape[:3])  # or nothing would vary
+    drawn = draw_augmentation(Examples(images, np.zeros(4, np.int32)), config)
     colours = np.array([axes.images[0].get_array()[0, 0, 0] * 255 for axes in drawn.axes]).reshape(4, 8)
     np.testing.assert_allclose(colours, np.arange(4)[:, None] * np.ones((1, 8)), atol=1e-4)
     assert draw_augmentation(marked(4), load_config(["dataset=digits", "augment=none", "model.image_size=8",
