@@ -71,7 +71,11 @@ def build(images):
 class Watch(keras.callbacks.Callback):
     """Times an epoch or evaluation up to its end: what comes then, letting the data go, may be seconds of sleep."""
 
-    seconds, done = 0.0, staticmethod(lambda seconds: None)
+    seconds = 0.0
+
+    def __init__(self, done=lambda seconds: None):
+        super().__init__()
+        self.done = done
 
     def on_epoch_begin(self, epoch=0, logs=None):
         self.began = time.perf_counter()
@@ -104,19 +108,18 @@ def main():
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (options.images, 32, 32, 3), np.uint8)
     labels = random.integers(0, CLASSES, (len(images), 1))
-    model, watch = compiled_model(images), Watch()
+    model = compiled_model(images)
 
-    def fit(count):
+    def fit(count, done):
+        watch = Watch(done)  # says it at once, so that nobody waits for the sleep
         model.fit(images[:count], labels[:count], options.batch_size, epochs=1, verbose=0, callbacks=[watch])
 
-    fit(options.batch_size)
-    turns.first_step_done()
-    fit(len(images))
+    fit(options.batch_size, lambda seconds: turns.first_step_done())
+    fit(len(images), lambda seconds: None)
     turns.warm(len(images), parameters=f"{model.count_params():,}")
-    watch.done = turns.done  # so that the next one need not wait for the sleep
     while True:
         turns.wait()
-        fit(len(images))
+        fit(len(images), turns.done)
 
 
 if __name__ == "__main__":
