@@ -5,10 +5,9 @@ plain_keras.py, and `report` draws the figures and writes the pages of a short r
 """
 
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -19,29 +18,17 @@ from vit_train.compose import load_config
 
 def main() -> None:
     options, (kind,) = turns.settings()
-    count = 1 if kind == "report" else options.images
     with tempfile.TemporaryDirectory() as outputs:
-        work = report(outputs) if kind == "report" else {"ours": ours, "keras": keras}[kind](options)
+        if kind == "keras":
+            keras(options)
+        work = report(outputs) if kind == "report" else ours(options)
         work()
         turns.first_step_done()
-        turns.warm(count)
-        while True:
-            turns.wait()
-            turns.done(work())
+        turns.warm(1 if kind == "report" else options.images)
+        turns.serve(work)
 
 
-def timed(work: Callable[[], object]) -> Callable[[], float]:
-    """`work` that returns its seconds."""
-
-    def run() -> float:
-        began = time.perf_counter()
-        work()
-        return time.perf_counter() - began
-
-    return run
-
-
-def ours(options: Any) -> Callable[[], float]:
+def ours(options: Any) -> Callable[[], object]:
     """Evaluation of the network that would be saved."""
     config = load_config([f"train.batch_size={options.batch_size}", f"model.depth={options.depth}"])
     backend.configure(config.compute, config.seed)
@@ -54,21 +41,24 @@ def ours(options: Any) -> Callable[[], float]:
     names = [str(number) for number in range(100)]
     deployed = preprocessing.with_preprocessing(build.build_model(config.model, 100), (32, 32), names)
     examples = Examples(*random_images(options.images))
-    return timed(lambda: evaluate(predict(deployed, raw_batches(examples, options.batch_size).as_numpy_iterator())))
+    return lambda: evaluate(predict(deployed, raw_batches(examples, options.batch_size).as_numpy_iterator()))
 
 
-def keras(options: Any) -> Callable[[], float]:
-    """Keras' own evaluation."""
+def keras(options: Any) -> NoReturn:
+    """Keras' own evaluation, to the end of all turns."""
     from benchmarks import plain_keras
 
     images, labels = random_images(options.images)
-    model, watch = plain_keras.compiled_model(images), plain_keras.Watch()
+    model = plain_keras.compiled_model(images)
 
-    def run() -> float:
-        model.evaluate(images, labels, options.batch_size, verbose=0, callbacks=[watch])
-        return watch.seconds
+    def evaluate(done: Callable[[float], None]) -> None:
+        model.evaluate(images, labels, options.batch_size, verbose=0, callbacks=[plain_keras.Watch(done)])
 
-    return run
+    evaluate(lambda seconds: turns.first_step_done())
+    turns.warm(len(images))
+    while True:
+        turns.wait()
+        evaluate(turns.done)
 
 
 def random_images(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,14 +67,14 @@ def random_images(count: int) -> tuple[np.ndarray, np.ndarray]:
     return random.integers(0, 256, (count, 32, 32, 3), np.uint8), random.integers(0, 100, count, np.int32)
 
 
-def report(outputs: str) -> Callable[[], float]:
+def report(outputs: str) -> Callable[[], object]:
     """What `vit-runs figures` does with a run of 1,437 training and 360 test images."""
     from vit_train.runs.redraw import redraw
     from vit_train.train import train
 
     short = ["train.epochs=1", "schedule.warmup=0", "figures=false"]
     run = train(load_config(["experiment=quickstart", *short, f"outputs={outputs}"]))
-    return timed(lambda: redraw(Path(run.run_dir)))
+    return lambda: redraw(Path(run.run_dir))
 
 
 if __name__ == "__main__":

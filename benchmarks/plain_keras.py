@@ -69,11 +69,9 @@ def build(images):
 
 
 class Watch(keras.callbacks.Callback):
-    """Times an epoch or evaluation up to its end: what comes then, letting the data go, may be seconds of sleep."""
+    """Passes on the seconds of an epoch or evaluation at its end: then, letting the data go may be seconds of sleep."""
 
-    seconds = 0.0
-
-    def __init__(self, done=lambda seconds: None):
+    def __init__(self, done):
         super().__init__()
         self.done = done
 
@@ -81,8 +79,7 @@ class Watch(keras.callbacks.Callback):
         self.began = time.perf_counter()
 
     def on_epoch_end(self, epoch=0, logs=None):
-        self.seconds = time.perf_counter() - self.began
-        self.done(self.seconds)
+        self.done(time.perf_counter() - self.began)
 
     def on_test_begin(self, logs=None):
         self.on_epoch_begin()
