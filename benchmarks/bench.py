@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks import page, performance
 from benchmarks.comparisons import PARTS
 from benchmarks.interleave import ROOT, interleave
-from vit_train.environment import describe_environment
 from vit_train.files import replace_file
+from vit_train.rundir.environment import describe_environment
 
 
 def main() -> None:

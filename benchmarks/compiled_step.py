@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from vit_train import backend
-from vit_train.compose import load_config
-from vit_train.config import Config
+from vit_train.config.compose import load_config
+from vit_train.config.schema import Config
+from vit_train.machine import backend
 
 _WAITS = re.compile(r'\b(infeed|outfeed|send|recv)\(|custom_call_target="[^"]*callback')
 
@@ -32,10 +32,10 @@ def compiled_step(config: Config) -> Any:
     """The step of Keras' JAX trainer as `fit` compiles it, its state donated: jax.stages.Compiled."""
     import jax
 
-    from vit_train.compiled import compile_model
     from vit_train.data.images import Examples
     from vit_train.data.pipeline import training_batches
     from vit_train.models import build
+    from vit_train.training.objective import compile_model
 
     images = np.zeros((config.train.batch_size, 32, 32, 3), np.uint8)
     training = Examples(images, np.zeros(len(images), np.int32))

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from benchmarks import turns
-from vit_train import backend
-from vit_train.compose import load_config
+from vit_train.config.compose import load_config
+from vit_train.machine import backend
 
 
 def main() -> None:
@@ -34,9 +34,9 @@ def ours(options: Any) -> Callable[[], object]:
     backend.configure(config.compute, config.seed)
     from vit_train.data.images import Examples
     from vit_train.data.pipeline import raw_batches
-    from vit_train.evaluate import predict
-    from vit_train.metrics import evaluate
     from vit_train.models import build, preprocessing
+    from vit_train.report.scores import evaluate
+    from vit_train.training.evaluate import predict
 
     names = [str(number) for number in range(100)]
     deployed = preprocessing.with_preprocessing(build.build_model(config.model, 100), (32, 32), names)

@@ -19,7 +19,7 @@ ROUNDS, STEPS = 10, 3
 
 
 def ours():
-    from vit_train.compose import load_config
+    from vit_train.config.compose import load_config
     from vit_train.models.build import build_model
 
     return build_model(load_config(["model=matmul_free"]).model, 10)

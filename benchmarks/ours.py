@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import turns
-from vit_train import backend
-from vit_train.compose import load_config
+from vit_train.config.compose import load_config
+from vit_train.machine import backend
 
 
 def main() -> None:
@@ -35,12 +35,12 @@ def main() -> None:
 
 def train(config: Any, count: int) -> None:
     """Trains on `count` random images until there are no more turns."""
-    from vit_train.compiled import compile_model
     from vit_train.data.images import Examples
-    from vit_train.distribution import Devices
     from vit_train.models import build, preprocessing
-    from vit_train.run_dir import RunDir
-    from vit_train.trainer import Trainer
+    from vit_train.rundir.layout import RunDir
+    from vit_train.training.distribution import Devices
+    from vit_train.training.objective import compile_model
+    from vit_train.training.trainer import Trainer
 
     class TurnTaker(Trainer):
         """Trains as ever, but says when its first step is done and waits for its turn after each epoch."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import turns
-from vit_train import backend
-from vit_train.compose import load_config
+from vit_train.config.compose import load_config
+from vit_train.machine import backend
 
 OVERRIDES = {
     "host": [],

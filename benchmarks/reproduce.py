@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from benchmarks import page
-from vit_train import history
 from vit_train.files import replace_file
-from vit_train.run_dir import RunDir
+from vit_train.rundir import history
+from vit_train.rundir.layout import RunDir
 
 ROWS = Path(__file__).with_name("rows.yaml")
 BEGIN = "<!-- written by make reproduce -->"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vit_train import backend
-from vit_train.compose import load_config
-from vit_train.run_dir import RunDir
+from vit_train.config.compose import load_config
+from vit_train.machine import backend
+from vit_train.rundir.layout import RunDir
 
 TIMES = 9
 
@@ -18,12 +18,12 @@ TIMES = 9
 def main() -> None:
     config = load_config(sys.argv[1:])
     backend.configure(config.compute, config.seed)
-    from vit_train import state
-    from vit_train.compiled import compile_model
     from vit_train.data.images import Examples
-    from vit_train.distribution import Devices
     from vit_train.models import vit
-    from vit_train.trainer import Trainer
+    from vit_train.training import state
+    from vit_train.training.distribution import Devices
+    from vit_train.training.objective import compile_model
+    from vit_train.training.trainer import Trainer
 
     examples = Examples(np.zeros((256, 32, 32, 3), np.uint8), np.zeros(256, np.int32))
     model = compile_model(vit.build_vit(config.model, 100), examples, config)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from killing import ARGUMENTS, complete, differences, finish, result_of, start
 
-from vit_train.run_dir import RunDir
+from vit_train.rundir.layout import RunDir
 
 BACKENDS = ("tensorflow", "jax")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from vit_train.compose import load_config
-from vit_train.config import Config
+from vit_train.config.compose import load_config
+from vit_train.config.schema import Config
 from vit_train.errors import Interrupted
-from vit_train.interrupt import StopRequest
-from vit_train.run_dir import RunDir
+from vit_train.rundir.layout import RunDir
+from vit_train.training.interrupt import StopRequest
 
 # The smallest run that still goes through everything: 2 epochs of 2 steps of a model of one block.
 TINY = (
@@ -40,7 +40,7 @@ def tiny(tmp_path: Path) -> Callable[..., Config]:
 @pytest.fixture(scope="session")
 def tensorflow() -> None:
     """Sets this process up as a run on TensorFlow would, before anything imports Keras."""
-    from vit_train import backend
+    from vit_train.machine import backend
 
     backend.configure(load_config().compute, seed=0)
 

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 
-from vit_train import history, predictions
-from vit_train.compose import load_config, to_yaml
-from vit_train.environment import describe_environment
-from vit_train.evaluate import from_logits
+from vit_train.config.compose import load_config, to_yaml
 from vit_train.report import writer
-from vit_train.run_dir import RunDir
+from vit_train.rundir import history, predictions
+from vit_train.rundir.environment import describe_environment
+from vit_train.rundir.layout import RunDir
+from vit_train.training.evaluate import from_logits
 
 SPLIT = {"train": 90, "validation": 10, "test": 300}
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vit_train import cli
-from vit_train.config import Config
-from vit_train.convert import keys_of
-from vit_train.groups import groups
+from vit_train.config.convert import keys_of
+from vit_train.config.groups import groups
+from vit_train.config.schema import Config
 
 TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_size=8")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vit_train import resume
-from vit_train.compose import expand, parse
+from vit_train.config.compose import expand, parse
+from vit_train.rundir import resume
 from vit_train.runs.cli import parser
 from vit_train.sweep import settings
 from vit_train.sweep.search import space

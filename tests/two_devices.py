@@ -35,7 +35,7 @@ def observe(losses):
     """Notes the running loss of each step, poisons a batch, and copies the run's directory as a kill would leave it."""
     import tensorflow as tf
 
-    from vit_train import trainer
+    from vit_train.training import trainer
 
     batches, after_step = trainer.training_batches, trainer.Trainer.after_step
 
@@ -96,8 +96,8 @@ def replicas_after_each(config, gradients):
     import numpy as np
     import tensorflow as tf
 
-    from vit_train.distribution import Devices
-    from vit_train.optim import AdamW, Schedule
+    from vit_train.training.distribution import Devices
+    from vit_train.training.optimizer import AdamW, Schedule
 
     with Devices(config).scope():
         strategy = tf.distribute.get_strategy()
@@ -121,8 +121,8 @@ def dropped_in_each(config):
     """What a layer drops in each replica."""
     import tensorflow as tf
 
-    from vit_train.distribution import Devices
     from vit_train.models.dropout import Dropout
+    from vit_train.training.distribution import Devices
 
     with Devices(config).scope():
         strategy, layer = tf.distribute.get_strategy(), Dropout(0.5)
@@ -132,7 +132,7 @@ def dropped_in_each(config):
 
 
 def of_tensorflow(config):
-    from vit_train.compose import load_config
+    from vit_train.config.compose import load_config
 
     good, bad = [[0.1, -0.2, 0.3], [0.3, 0.4, 0.5]], [[0.1, 0.2, 0.3], [0.1, float("nan"), 0.3]]
     resnet = load_config(["experiment=resnet50v2", ALL, f"outputs={config.outputs}"])
@@ -146,8 +146,8 @@ def of_tensorflow(config):
 def main(backend, folder):
     from conftest import TINY
 
-    from vit_train import resume
-    from vit_train.compose import load_config
+    from vit_train.config.compose import load_config
+    from vit_train.rundir import resume
 
     dropout = () if backend == "jax" else ("model.dropout=0", "model.head_dropout=0")
     base = [*TINY, *RUN, *dropout, f"compute.backend={backend}", f"outputs={folder}"]

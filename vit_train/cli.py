@@ -57,8 +57,8 @@ def _run(arguments: list[str]) -> int:
         if options.cfg:
             raise ConfigError("--cfg job: shows the config of one run; leave out -m")
         return run(options.overrides, options.config)
-    from vit_train import resume
-    from vit_train.compose import to_yaml
+    from vit_train.config.compose import to_yaml
+    from vit_train.rundir import resume
 
     config = resume.load(options.overrides, options.config)
     if options.cfg:
@@ -98,7 +98,7 @@ def _inform(version: bool) -> None:
 
         print(f"vit-train {__version__}")
     else:
-        from vit_train.help import help_text
+        from vit_train.config.help import help_text
 
         print(help_text(), end="")
 
@@ -107,7 +107,7 @@ def _complete() -> int:
     """Tab completion, which Hydra does from the same files; it reads the arguments of the process."""
     import hydra
 
-    from vit_train.groups import config_folder
+    from vit_train.config.groups import config_folder
 
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(lambda _: None)()
     return 0

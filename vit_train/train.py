@@ -5,18 +5,21 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vit_train import backend, console, evaluate, predictions
-from vit_train.compose import to_yaml
-from vit_train.config import Config
+from vit_train import console
+from vit_train.config.compose import to_yaml
+from vit_train.config.schema import Config
 from vit_train.data.images import Dataset
-from vit_train.environment import describe_environment, require_same_data
 from vit_train.files import replace_file
-from vit_train.precision import choose
+from vit_train.machine import backend
+from vit_train.machine.precision import choose
 from vit_train.report import loggers, writer
-from vit_train.run_dir import RunDir
+from vit_train.rundir import predictions
+from vit_train.rundir.environment import describe_environment, require_same_data
+from vit_train.rundir.layout import RunDir
+from vit_train.training import evaluate
 
 if TYPE_CHECKING:
-    from vit_train.distribution import Devices
+    from vit_train.training.distribution import Devices
 
 
 def train(config: Config) -> writer.Report:
@@ -27,12 +30,12 @@ def train(config: Config) -> writer.Report:
     loggers.require_installed(config.logging)
     backend.configure(config.compute, config.seed)
     # These import Keras, which takes backend and precision once, when it is first imported.
-    from vit_train.compiled import compile_model
     from vit_train.data import pipeline, sources, split
-    from vit_train.distribution import Devices
     from vit_train.models import build, export, preprocessing
     from vit_train.report import story
-    from vit_train.trainer import Trainer
+    from vit_train.training.distribution import Devices
+    from vit_train.training.objective import compile_model
+    from vit_train.training.trainer import Trainer
 
     devices = Devices(config)
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)

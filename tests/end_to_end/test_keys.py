@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from test_config import KEYS
+from config.test_schema import KEYS
 
 from vit_train.errors import ConfigError
 from vit_train.train import train

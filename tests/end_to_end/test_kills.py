@@ -10,7 +10,7 @@ import time
 import pytest
 from killing import ARGUMENTS, complete, differences, finish, result_of, start
 
-from vit_train.run_dir import RunDir
+from vit_train.rundir.layout import RunDir
 
 LONG = (*ARGUMENTS, "train.epochs=15", "train.early_stopping.patience=null")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vit_train.compose import load_config
+from vit_train.config.compose import load_config
 from vit_train.errors import DataError
 from vit_train.train import train
 
@@ -77,7 +77,7 @@ def test_files_train_as_the_same_images_in_memory_do(whole, config, monkeypatch)
 
 def test_the_model_takes_pictures_of_the_size_it_sees(begun, pictures):
     from vit_train import load_model
-    from vit_train.data.pictures import read_picture
+    from vit_train.data.image_files import read_picture
 
     images = np.stack([read_picture(path, 8, 8) for path in sorted(pictures.glob("red/*"))])
     assert load_model(str(begun / "model.keras")).predict(images, verbose=0).shape == (25, 3)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from vit_train.compose import load_config
-from vit_train.groups import groups
+from vit_train.config.compose import load_config
+from vit_train.config.groups import groups
 from vit_train.train import train
 
 pytestmark = pytest.mark.usefixtures("eagerly")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 
-from vit_train.compose import load_config
-from vit_train.run_dir import RunDir
+from vit_train.config.compose import load_config
+from vit_train.rundir.layout import RunDir
 from vit_train.sweep import plan, results
 from vit_train.sweep.devices import Share
 from vit_train.sweep.launchers.local import LocalLauncher

@@ -14,7 +14,7 @@ PLACES = {
     "rename": "pathlib:Path.rename",
     "replace": "pathlib:Path.replace",
     "rmtree": "shutil.rmtree",
-    "check": "vit_train.interrupt:StopRequest.check",
+    "check": "vit_train.training.interrupt:StopRequest.check",
     "step": "vit_train.console:TrainingDisplay.step",
     "figure": "matplotlib.figure:Figure.savefig",
 }

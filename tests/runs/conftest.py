@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from conftest import TINY
 
-from vit_train import history
-from vit_train.compose import load_config, to_yaml
-from vit_train.run_dir import RunDir
+from vit_train.config.compose import load_config, to_yaml
+from vit_train.rundir import history
+from vit_train.rundir.layout import RunDir
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from matplotlib import colors, image
-
 from runs.conftest import row
+
 from vit_train.errors import ConfigError
 from vit_train.runs.curves import plot_curves
 

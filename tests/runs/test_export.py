@@ -81,7 +81,7 @@ def test_a_run_in_bfloat16_is_exported_in_float32(made, tmp_path):
     import keras
 
     from vit_train import load_model
-    from vit_train.compose import load_config
+    from vit_train.config.compose import load_config
     from vit_train.models import preprocessing, vit
 
     run = made("18-00-00.1-digits-vit")

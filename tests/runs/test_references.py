@@ -3,7 +3,7 @@ import re
 import pytest
 
 from vit_train.errors import ConfigError
-from vit_train.history import COLUMNS
+from vit_train.rundir.history import COLUMNS
 from vit_train.runs.references import load_reference
 
 

@@ -8,8 +8,8 @@ import pytest
 from conftest import TINY
 from runs.conftest import config_yaml, row
 
-from vit_train import history
-from vit_train.run_dir import RunDir
+from vit_train.rundir import history
+from vit_train.rundir.layout import RunDir
 from vit_train.sweep import plan
 from vit_train.sweep.plan import Job, Sweep
 

@@ -98,7 +98,7 @@ def test_a_run_that_goes_on_is_left_alone(planned, ran):
 
 
 def test_a_second_sweep_in_the_folder_is_refused(ended):
-    from vit_train.run_dir import RunDir
+    from vit_train.rundir.layout import RunDir
 
     with RunDir(ended.path).locked(), pytest.raises(CheckpointError, match="another process"):
         command.run([f"sweep.resume={ended.path}"], None)

@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from vit_train.compose import load_config, parse
+from vit_train.config.compose import load_config, parse
 from vit_train.sweep.pool import arguments
 
 

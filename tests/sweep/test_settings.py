@@ -3,12 +3,12 @@ import dataclasses
 import pytest
 import yaml
 
-from vit_train.compose import expand, load_config
-from vit_train.config import SweepConfig
-from vit_train.convert import name_of
+from vit_train.config.compose import expand, load_config
+from vit_train.config.convert import name_of
+from vit_train.config.groups import config_folder, groups
+from vit_train.config.launchers import LocalConfig, RayConfig, SlurmConfig
+from vit_train.config.schema import SweepConfig
 from vit_train.errors import ConfigError
-from vit_train.groups import config_folder, groups
-from vit_train.launcher_config import LocalConfig, RayConfig, SlurmConfig
 from vit_train.sweep.search import space
 from vit_train.sweep.settings import read
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vit_train.console import say, stderr
-from vit_train.data.pictures import read_picture
+from vit_train.data.image_files import read_picture
 from vit_train.errors import DataError
 
 Sums = npt.NDArray[np.int64]

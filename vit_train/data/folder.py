@@ -10,8 +10,8 @@ import numpy as np
 
 from vit_train.data.check import check_pictures
 from vit_train.data.copies import copy_notes
+from vit_train.data.image_files import PictureFiles
 from vit_train.data.images import Dataset
-from vit_train.data.pictures import PictureFiles
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from vit_train.config import Config
-from vit_train.data.augment import draw_transforms, resize_transforms, warp
+from vit_train.config.schema import Config
+from vit_train.data.augmentation import draw_transforms, resize_transforms, warp
 from vit_train.data.images import ImageSource
 from vit_train.errors import DataError
 

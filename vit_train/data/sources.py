@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vit_train.config import Config
+from vit_train.config.schema import Config
 from vit_train.data.cifar import load_cifar
 from vit_train.data.folder import load_folder
 from vit_train.data.images import Dataset, Examples

@@ -2,7 +2,7 @@
 
 import keras
 
-from vit_train.model_config import MatmulFreeConfig, ModelConfig, VitConfig
+from vit_train.config.models import MatmulFreeConfig, ModelConfig, VitConfig
 from vit_train.models.matmul_free import build_matmul_free
 from vit_train.models.resnet import build_resnet
 from vit_train.models.vit import build_vit

@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from vit_train.model_config import MatmulFreeConfig, ModelConfig
+from vit_train.config.models import MatmulFreeConfig, ModelConfig
 from vit_train.models.ternary import TernaryDense, kernel_scale, quantise_kernel
-from vit_train.run_dir import RunDir
+from vit_train.rundir.layout import RunDir
 
 _PLACES = np.array([81, 27, 9, 3, 1])  # five digits of base 3 are less than 256
 

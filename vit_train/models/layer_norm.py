@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from vit_train.models.one_pass import one_pass
+from vit_train.models.fused import one_pass
 
 
 @keras.saving.register_keras_serializable(package="vit_train")

@@ -9,7 +9,7 @@ from typing import Any, cast
 import keras
 from keras import ops
 
-from vit_train.model_config import MatmulFreeConfig
+from vit_train.config.models import MatmulFreeConfig
 from vit_train.models.dropout import Dropout
 from vit_train.models.layers import Patches, Shape, register
 from vit_train.models.recurrence import linear_recurrence

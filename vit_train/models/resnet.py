@@ -2,7 +2,7 @@
 
 import keras
 
-from vit_train.model_config import ResNetConfig
+from vit_train.config.models import ResNetConfig
 
 
 def build_resnet(config: ResNetConfig, classes: int) -> keras.Model:

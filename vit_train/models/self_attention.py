@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from vit_train.models.dropout import Dropout, drop, kept
-from vit_train.models.one_pass import one_pass
+from vit_train.models.fused import one_pass
 
 
 @keras.saving.register_keras_serializable(package="vit_train")

@@ -2,7 +2,7 @@
 
 import keras
 
-from vit_train.model_config import VitConfig
+from vit_train.config.models import VitConfig
 from vit_train.models.dropout import Dropout
 from vit_train.models.layer_norm import LayerNorm
 from vit_train.models.layers import PatchEmbedding, Patches, TransformerBlock

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from vit_train.metrics import BINS, Calibration
 from vit_train.report.canvas import BLUE, GREY, ORANGE, figure
+from vit_train.report.scores import BINS, Calibration
 
 
 def draw_reliability(calibration: Calibration) -> Figure:

@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from vit_train.history import Row
 from vit_train.report.canvas import BLUE, GREY, ORANGE, figure
+from vit_train.rundir.history import Row
 
 
 def draw_curves(rows: Sequence[Row], best_epoch: int) -> Figure:

@@ -10,19 +10,19 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from vit_train import history, predictions
-from vit_train.config import Config
+from vit_train.config.schema import Config
 from vit_train.console import logger, say
 from vit_train.data.images import ImageSource
 from vit_train.data.superclasses import superclasses_of
-from vit_train.metrics import calibration, confusion
 from vit_train.models.preprocessing import network_of, prepared
-from vit_train.report import canvas, inside, pictures
+from vit_train.report import canvas, inside, samples
 from vit_train.report.calibration import draw_reliability
 from vit_train.report.confusion import draw_confusion
 from vit_train.report.curves import draw_curves
+from vit_train.report.scores import calibration, confusion
 from vit_train.report.writer import Report
-from vit_train.run_dir import RunDir
+from vit_train.rundir import history, predictions
+from vit_train.rundir.layout import RunDir
 
 Drawing = tuple[str, Callable[[], Figure | None]]
 
@@ -39,7 +39,7 @@ def draw(
     if model is not None:
         drawings += _of_model(report, run, model, test)
     if training is not None:
-        drawings.append(("augmentation", lambda: pictures.draw_augmentation(training, config)))
+        drawings.append(("augmentation", lambda: samples.draw_augmentation(training, config)))
     tasks = [(run.figures / f"{name}.png", partial(canvas.save, make)) for name, make in drawings]
     if model is not None:
         tasks += [(run.figures / name, partial(write_model, model)) for name in ("model.txt", "model.png")]
@@ -72,8 +72,8 @@ def _of_results(report: Report, run: RunDir, test: ImageSource | None) -> Iterat
     yield "confusion", lambda: draw_confusion(confusion(found, len(names)), names, superclasses)
     yield "reliability", lambda: draw_reliability(calibration(found))
     if test is not None:
-        yield "right", lambda: pictures.draw_right(found, test, names)
-        yield "mistakes", lambda: pictures.draw_mistakes(found, test, names)
+        yield "right", lambda: samples.draw_right(found, test, names)
+        yield "mistakes", lambda: samples.draw_mistakes(found, test, names)
 
 
 def _of_model(report: Report, run: RunDir, model: Any, test: ImageSource | None) -> Iterator[Drawing]:
@@ -90,7 +90,7 @@ def _of_model(report: Report, run: RunDir, model: Any, test: ImageSource | None)
 
 def _patches(model: Any, images: np.ndarray) -> Figure | None:
     size = inside.patch_size(network_of(model))
-    return pictures.draw_patches(images[0], prepared(model, images)[0], size) if size else None
+    return samples.draw_patches(images[0], prepared(model, images)[0], size) if size else None
 
 
 def write_model(model: Any, path: Path) -> None:

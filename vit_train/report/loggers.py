@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from vit_train import history
-from vit_train.config import Config, LoggingConfig
+from vit_train.config.schema import Config, LoggingConfig
 from vit_train.console import logger, say
 from vit_train.errors import ConfigError, Interrupted
-from vit_train.history import Row
 from vit_train.report import writer
-from vit_train.run_dir import RunDir
+from vit_train.rundir import history
+from vit_train.rundir.history import Row
+from vit_train.rundir.layout import RunDir
 
 
 class Log(Protocol):

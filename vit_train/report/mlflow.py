@@ -11,9 +11,9 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
-from vit_train.config import Config
-from vit_train.convert import show, values_of
-from vit_train.run_dir import RunDir
+from vit_train.config.convert import show, values_of
+from vit_train.config.schema import Config
+from vit_train.rundir.layout import RunDir
 
 _EXPERIMENT = "vit-train"
 

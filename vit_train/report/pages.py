@@ -9,14 +9,14 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from vit_train import predictions
-from vit_train.config import Config
+from vit_train.config.schema import Config
 from vit_train.console import duration
 from vit_train.files import replace_file
-from vit_train.metrics import ClassScores, confusion
 from vit_train.report.recipe import nearest_recipe
+from vit_train.report.scores import ClassScores, confusion
 from vit_train.report.writer import RESULT_HEADER, Report, result_rows
-from vit_train.run_dir import RunDir
+from vit_train.rundir import predictions
+from vit_train.rundir.layout import RunDir
 
 CONFUSIONS = 10  # pairs of classes in the list of the most frequent ones
 EXTREMES = 5  # best and worst classes, at most

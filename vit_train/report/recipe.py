@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from vit_train.compose import load_config
-from vit_train.config import Config
-from vit_train.convert import show, values_of
-from vit_train.groups import groups
+from vit_train.config.compose import load_config
+from vit_train.config.convert import show, values_of
+from vit_train.config.groups import groups
+from vit_train.config.schema import Config
 
 # These change no result.
 ASIDE = ("dataset.root", "logging.tensorboard", "logging.mlflow", "outputs", "figures", "resume")

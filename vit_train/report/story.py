@@ -6,13 +6,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from vit_train import history
-from vit_train.config import Config
+from vit_train.config.schema import Config
 from vit_train.data.images import ImageSource
 from vit_train.errors import Interrupted, VitTrainError
 from vit_train.report import gallery, pages, writer
 from vit_train.report.writer import Report
-from vit_train.run_dir import RunDir
+from vit_train.rundir import history
+from vit_train.rundir.layout import RunDir
 
 
 def tell(

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 
-from vit_train.run_dir import RunDir
+from vit_train.rundir.layout import RunDir
 
 _PARTS = {"val": "validation", "test": "test"}
 

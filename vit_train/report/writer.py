@@ -7,15 +7,15 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
-from vit_train import history
-from vit_train.config import Config
+from vit_train.config.schema import Config
 from vit_train.data.superclasses import superclasses_of
 from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
-from vit_train.history import Row
-from vit_train.metrics import ClassScores, Evaluation, Scores, evaluate, evaluate_classes
-from vit_train.predictions import Predictions
-from vit_train.run_dir import RunDir
+from vit_train.report.scores import ClassScores, Evaluation, Scores, evaluate, evaluate_classes
+from vit_train.rundir import history
+from vit_train.rundir.history import Row
+from vit_train.rundir.layout import RunDir
+from vit_train.rundir.predictions import Predictions
 
 SCHEMA_VERSION = 1  # of report.json, described by report.schema.json; higher when a key goes or changes its meaning
 

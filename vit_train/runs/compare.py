@@ -4,15 +4,14 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from vit_train import history
+from vit_train.config.convert import show
 from vit_train.console import duration, print_table, say
-from vit_train.convert import show
 from vit_train.errors import ConfigError
-from vit_train.history import Row
-from vit_train.run_dir import RunDir
-from vit_train.runs import records
+from vit_train.rundir import history, records
+from vit_train.rundir.find import find_run
+from vit_train.rundir.history import Row
+from vit_train.rundir.layout import RunDir
 from vit_train.runs.curves import plot_curves
-from vit_train.runs.find import find_run
 from vit_train.runs.references import Reference, load_reference
 
 _LABELS = "ABCDEFGHIJ"  # as many as there are colours

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vit_train.errors import ConfigError
-from vit_train.history import Row
+from vit_train.rundir.history import Row
 
 _PANELS = (("loss", "loss (nats)"), ("accuracy", "accuracy (%)"))
 

@@ -2,14 +2,14 @@
 
 import argparse
 
-from vit_train.compose import load_config
-from vit_train.config import Config
+from vit_train.config.compose import load_config
+from vit_train.config.convert import convert
+from vit_train.config.schema import Config
 from vit_train.console import print_table
-from vit_train.convert import convert
 from vit_train.data.images import Dataset
 from vit_train.errors import ConfigError
-from vit_train.run_dir import RunDir
-from vit_train.runs.find import find_run
+from vit_train.rundir.find import find_run
+from vit_train.rundir.layout import RunDir
 from vit_train.runs.loading import load
 
 
@@ -19,9 +19,9 @@ def run(options: argparse.Namespace) -> int:
     config = _config(found, options.dataset, options.root)
     model, names = load(found, config.compute)
     from vit_train.data import pipeline, sources, split
-    from vit_train.evaluate import predict
-    from vit_train.metrics import evaluate
+    from vit_train.report.scores import evaluate
     from vit_train.report.writer import RESULT_HEADER, result_row
+    from vit_train.training.evaluate import predict
 
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     _require_fit(dataset, names, model.input_shape[1:3])

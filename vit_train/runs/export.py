@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from vit_train.errors import ConfigError, VitTrainError
-from vit_train.run_dir import RunDir
-from vit_train.runs.find import find_run
+from vit_train.rundir.find import find_run
+from vit_train.rundir.layout import RunDir
 from vit_train.runs.loading import load
 
 _NAMES = {"keras": "model.keras", "saved_model": "saved_model", "onnx": "model.onnx", "litert": "model.tflite"}

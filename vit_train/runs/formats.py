@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vit_train.backend import stderr_held_back
+from vit_train.machine.backend import stderr_held_back
 
 Names = tuple[str, ...]
 

@@ -7,10 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from vit_train import history
 from vit_train.console import print_table, say
-from vit_train.run_dir import RunDir
-from vit_train.runs import find, records
+from vit_train.rundir import find, history, records
+from vit_train.rundir.layout import RunDir
 
 _HEADER = ["run", "data", "model", "state", "epochs", "val", "test"]
 

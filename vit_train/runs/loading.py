@@ -3,10 +3,11 @@
 import zipfile
 from typing import Any
 
-from vit_train import backend, class_names, load_model
-from vit_train.config import ComputeConfig
+from vit_train import class_names, load_model
+from vit_train.config.schema import ComputeConfig
 from vit_train.errors import CheckpointError
-from vit_train.run_dir import RunDir
+from vit_train.machine import backend
+from vit_train.rundir.layout import RunDir
 
 # What works for every run wherever it was trained, and takes no accelerator from one that is training.
 ANYWHERE = ComputeConfig(backend="tensorflow", precision="float32", devices="cpu")

@@ -13,9 +13,9 @@ import numpy as np
 
 from vit_train.console import print_table, say_error
 from vit_train.data.folder import SUFFIXES
-from vit_train.data.pictures import read_picture
+from vit_train.data.image_files import read_picture
 from vit_train.errors import DataError
-from vit_train.runs.find import find_run
+from vit_train.rundir.find import find_run
 from vit_train.runs.loading import load
 
 _BATCH = 64

@@ -3,15 +3,15 @@
 import argparse
 from pathlib import Path
 
-from vit_train import backend
-from vit_train.compose import load_config
+from vit_train.config.compose import load_config
 from vit_train.console import logged_to, say
-from vit_train.environment import require_same_data
 from vit_train.errors import DataError
+from vit_train.machine import backend
 from vit_train.report import writer
 from vit_train.report.writer import Report
-from vit_train.run_dir import RunDir
-from vit_train.runs.find import find_run
+from vit_train.rundir.environment import require_same_data
+from vit_train.rundir.find import find_run
+from vit_train.rundir.layout import RunDir
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from vit_train.convert import nearest
+from vit_train.config.convert import nearest
 from vit_train.errors import ConfigError
-from vit_train.history import Row
+from vit_train.rundir.history import Row
 
 _FOLDER = Path(__file__).resolve().parent / "references"
 

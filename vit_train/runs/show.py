@@ -5,9 +5,9 @@ import argparse
 from rich.markdown import Markdown
 
 from vit_train.console import print_table, stdout
-from vit_train.run_dir import RunDir
-from vit_train.runs import records
-from vit_train.runs.find import find_run
+from vit_train.rundir import records
+from vit_train.rundir.find import find_run
+from vit_train.rundir.layout import RunDir
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from vit_train.config import SweepConfig
+from vit_train.config.schema import SweepConfig
 from vit_train.console import say
 from vit_train.errors import ConfigError
-from vit_train.run_dir import RunDir
+from vit_train.rundir.layout import RunDir
 from vit_train.sweep import board, launchers, plan, results, settings
 from vit_train.sweep.display import display
 from vit_train.sweep.launchers import Launcher

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vit_train.compose import expand, load_config, parse
-from vit_train.convert import show, unknown_key, values_of
+from vit_train.config.compose import expand, load_config, parse
+from vit_train.config.convert import show, unknown_key, values_of
+from vit_train.config.groups import groups
 from vit_train.errors import CheckpointError, ConfigError
 from vit_train.files import replace_file
-from vit_train.groups import groups
-from vit_train.run_dir import RunDir, new_folder
-from vit_train.runs.find import all_runs
+from vit_train.rundir.find import all_runs
+from vit_train.rundir.layout import RunDir, new_folder
 
 State = Literal["waiting", "running", "completed", "pruned", "failed", "interrupted"]
 _LONGEST_NAME = 60

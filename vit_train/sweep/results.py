@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vit_train import history
-from vit_train.run_dir import RunDir
-from vit_train.runs import records
+from vit_train.rundir import history, records
+from vit_train.rundir.layout import RunDir
 
 _END = 4096  # bytes of a log in which its last lines are
 

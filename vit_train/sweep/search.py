@@ -19,7 +19,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from vit_train.compose import choices, parse
+from vit_train.config.compose import choices, parse
 from vit_train.errors import ConfigError
 from vit_train.sweep import results
 from vit_train.sweep.plan import Job, Sweep

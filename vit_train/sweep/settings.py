@@ -5,11 +5,11 @@ from typing import Any
 
 import yaml
 
-from vit_train.compose import parse
-from vit_train.config import SweepConfig
-from vit_train.convert import convert, nearest
+from vit_train.config.compose import parse
+from vit_train.config.convert import convert, nearest
+from vit_train.config.groups import config_folder, groups, options
+from vit_train.config.schema import SweepConfig
 from vit_train.errors import ConfigError
-from vit_train.groups import config_folder, groups, options
 
 
 def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from vit_train.config.launchers import LauncherConfig, RayConfig, SlurmConfig
 from vit_train.errors import ConfigError
-from vit_train.launcher_config import LauncherConfig, RayConfig, SlurmConfig
 from vit_train.sweep.devices import Share
 
 

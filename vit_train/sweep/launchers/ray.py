@@ -14,9 +14,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from vit_train.config.launchers import RayConfig
 from vit_train.console import say
 from vit_train.errors import ConfigError
-from vit_train.launcher_config import RayConfig
 from vit_train.sweep.devices import Share
 from vit_train.sweep.launchers.local import LocalLauncher
 

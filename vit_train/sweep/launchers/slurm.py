@@ -17,8 +17,8 @@ import submitit
 from submitit.core.utils import FailedJobError
 from submitit.local.local import LocalJob
 
+from vit_train.config.launchers import SlurmConfig
 from vit_train.errors import ConfigError
-from vit_train.launcher_config import SlurmConfig
 from vit_train.sweep.devices import Share
 from vit_train.sweep.launchers.local import begin_log
 

@@ -1,0 +1,36 @@
+from vit_train.config.convert import keys_of
+from vit_train.config.groups import groups
+from vit_train.config.help import help_text
+from vit_train.config.schema import Config, SweepConfig
+
+LINES = help_text().splitlines()
+
+
+def test_every_key_stands_with_default_and_meaning():
+    """Once, but for the keys that several models or launchers have."""
+    for name, field, _ in (*keys_of(Config), *keys_of(SweepConfig, "sweep.")):
+        index, *others = [i for i, line in enumerate(LINES) if line.startswith(f"  {name} = ")]
+        assert field.metadata["doc"] in LINES[index + 1]
+        assert not others or name.startswith(("model.", "sweep.launcher."))
+
+
+def test_each_model_stands_with_its_own_keys():
+    start = LINES.index("Keys of model=resnet50v2 (default; type; meaning)")
+    assert [line.split(" = ")[0] for line in LINES[start + 1 : start + 5 : 2]] == ["  model.name", "  model.image_size"]
+    assert LINES[start + 5] == ""
+    assert "  model.head_units = [1024,256]" in LINES
+
+
+def test_every_group_stands_with_its_options():
+    for group, options in groups().items():
+        assert any(line.split(maxsplit=1) == [group, ", ".join(options)] for line in LINES), group
+
+
+def test_six_examples():
+    assert sum(line.startswith("  vit-train ") for line in LINES[LINES.index("Examples") :]) == 6
+
+
+def test_defaults_are_shown_as_typed():
+    for line in ("  model.head_units = [2048,1024]", "  dataset.root = null", "  train.epochs = 100"):
+        assert line in LINES
+    assert not any("2.14748e+09" in line for line in LINES)

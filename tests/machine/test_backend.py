@@ -1,0 +1,92 @@
+import dataclasses
+import os
+
+import pytest
+
+from vit_train.config.compose import load_config
+from vit_train.errors import ConfigError, OutOfMemory
+from vit_train.machine import backend
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+
+def test_the_device_has_a_name():
+    import tensorflow as tf
+
+    assert (backend.device_name() == "cpu") == (not tf.config.get_visible_devices("GPU"))
+
+
+def test_one_process_has_one_backend():
+    pytest.importorskip("jax")
+    compute = dataclasses.replace(load_config().compute, backend="jax", devices="cpu")
+    try:
+        with pytest.raises(ConfigError, match=r"^compute.backend=jax: this process already runs Keras on tensorflow"):
+            backend.configure(compute, seed=0)
+    finally:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def test_the_precision_is_that_of_the_config():
+    import keras
+
+    compute = load_config().compute
+    backend.configure(dataclasses.replace(compute, precision="bfloat16"), seed=0)
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    backend.configure(compute, seed=0)
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_gpu_that_is_asked_for_must_be_there():
+    if backend.device_name() != "cpu":
+        pytest.skip("there is a GPU")
+    with pytest.raises(ConfigError) as error:
+        backend.configure(dataclasses.replace(load_config().compute, devices="gpu"), seed=0)
+    assert str(error.value) == (
+        "compute.devices=gpu: TensorFlow finds no GPU; see whether nvidia-smi lists one, then pip install "
+        "'vit-train[gpu]', or take what there is with compute.devices=auto"
+    )
+
+
+class OutOfMemoryError(Exception):
+    """Named as PyTorch's."""
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OutOfMemoryError("CUDA"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory")]
+)
+def test_every_way_to_run_out_of_memory_is_explained(error):
+    sentence = r"^memory on .* ran out; lower train.batch_size=256, model.image_size=72, "
+    with pytest.raises(OutOfMemory, match=sentence), backend.memory_errors_explained(load_config()):
+        raise error
+
+
+def test_other_errors_are_left_alone():
+    with pytest.raises(ValueError, match="other"), backend.memory_errors_explained(load_config()):
+        raise ValueError("other")
+
+
+def test_what_is_held_back_is_shown_if_there_is_an_error(capfd):
+    def start(error=None):
+        with backend.stderr_held_back():
+            os.write(2, b"chatter" if error is None else b"the reason")
+            if error:
+                raise error
+
+    start()
+    with pytest.raises(ImportError):
+        start(ImportError())
+    assert capfd.readouterr().err == "the reason"
+
+
+def test_compiled_programs_are_kept_if_there_is_a_place_for_them(tmp_path, monkeypatch):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    backend._keep_compiled_programs()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    backend._keep_compiled_programs()
+    (kept,) = (tmp_path / "vit-train").iterdir()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(kept)

@@ -1,0 +1,170 @@
+"""Tiny runs with their logs, read back by TensorBoard and MLflow themselves."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
+from tensorboard.util import tensor_util
+
+from vit_train.errors import ConfigError
+from vit_train.report.loggers import Loggers
+from vit_train.report.mlflow import MlflowClient
+from vit_train.rundir import history
+from vit_train.rundir.layout import RunDir
+from vit_train.train import train
+
+TENSORBOARD, MLFLOW = "logging.tensorboard=true", "logging.mlflow=true"
+CLOCK = ("seconds", "images_per_second")
+
+
+def in_tensorboard(run, part):
+    """{(tag, step): [tensor, ...]} of one of the folders."""
+    read = EventAccumulator(str(run.tensorboard / part), size_guidance={TENSORS: 0}).Reload()
+    found = {}
+    for tag in read.Tags()["tensors"]:
+        for event in read.Tensors(tag):
+            found.setdefault((tag, event.step), []).append(tensor_util.make_ndarray(event.tensor_proto))
+    return found
+
+
+def scalars_in_tensorboard(run):
+    """{(name as in history.csv, step): [value, ...]}."""
+    parts = {"train": "", "validation": "val_", "test": "test_"}
+    return {
+        (prefix + tag, step): values
+        for part, prefix in parts.items()
+        if (run.tensorboard / part).exists()
+        for (tag, step), values in in_tensorboard(run, part).items()
+    }
+
+
+def in_mlflow(outputs):
+    """The only run in the store, and its metrics as {(name, step): [value, ...]}."""
+    client = MlflowClient((outputs / "mlruns").as_uri())
+    (run,) = client.search_runs([client.get_experiment_by_name("vit-train").experiment_id])
+    found = {}
+    for name in run.data.metrics:
+        for metric in client.get_metric_history(run.info.run_id, name):
+            found.setdefault((name, metric.step), []).append(metric.value)
+    return run, found
+
+
+def in_run_directory(run):
+    """{(name, step): value} of all that is to be logged."""
+    rows, test = history.read(run.history), json.loads(run.report_json.read_text())["test"] or {}
+    found = {(name, int(row["step"])): value for row in rows for name, value in row.items() if name != "step"}
+    last = int(rows[-1]["step"])
+    return found | {(f"test_{name}", last): value for name, value in test.items() if isinstance(value, float)}
+
+
+def require_same(logged, wanted):
+    """Each figure is there once; those of the clock may be of an earlier time that the epoch was trained."""
+    assert logged.keys() == wanted.keys()
+    for (name, step), values in logged.items():
+        assert len(values) == 1, (name, step)
+        assert name in CLOCK or values[0] == pytest.approx(wanted[name, step], rel=1e-6), (name, step)
+
+
+@pytest.fixture
+def interrupted(stopped, tiny, eagerly):
+    """The directory of a run with both logs that was stopped in its second epoch."""
+    return stopped(tiny(TENSORBOARD, MLFLOW))
+
+
+def test_a_run_that_goes_on_has_every_epoch_once(interrupted, tiny, tmp_path):
+    """Its checkpoint is lost, as if it had been killed before there was one: the first epoch is trained twice."""
+    wanted = in_run_directory(interrupted)
+    assert {step for _, step in wanted} == {2}
+    killed, metrics = in_mlflow(tmp_path)
+    assert killed.info.status == "KILLED"
+    require_same(metrics, wanted)
+    require_same(scalars_in_tensorboard(interrupted), wanted)
+
+    shutil.rmtree(interrupted.checkpoints)
+    interrupted.checkpoints.mkdir()
+    train(tiny(TENSORBOARD, MLFLOW, "figures=true", f"resume={interrupted.path}"))
+    wanted = in_run_directory(interrupted)
+    assert ("test_brier", 4) in wanted
+    finished, metrics = in_mlflow(tmp_path)
+    assert (finished.info.run_id, finished.info.status) == (killed.info.run_id, "FINISHED")
+    require_same(metrics, wanted)
+    require_same(scalars_in_tensorboard(interrupted), wanted)
+
+    assert (finished.data.params["model.depth"], finished.data.params["dataset.root"]) == ("1", "null")
+    client = MlflowClient((tmp_path / "mlruns").as_uri())
+    assert {each.path for each in client.list_artifacts(finished.info.run_id)} == {
+        "report.html", "report.json", "figures"
+    }  # fmt: skip
+    drawn = {path.stem for path in interrupted.figures.glob("*.png")}
+    assert drawn >= {"curves", "confusion", "attention"}
+    pictures = in_tensorboard(interrupted, "figures")
+    assert pictures.keys() == {(name, 4) for name in drawn}
+    width, height, png = pictures["curves", 4][0]
+    assert int(width) > int(height) > 100
+    assert png.startswith(b"\x89PNG")
+
+
+def test_logs_that_begin_late_have_all_epochs(tiny, tmp_path, eagerly):
+    run = RunDir(tmp_path / "2026-01-01" / "12-00-00.000000-digits-vit")
+    run.path.mkdir(parents=True)
+    rows = [{"epoch": float(epoch), "step": 2.0 * epoch, "loss": 1 / epoch} for epoch in (1, 2, 3)]
+    for count in (2, 3):
+        Loggers(tiny(TENSORBOARD, MLFLOW), run).epochs(rows[:count])
+    wanted = {(name, int(row["step"])): value for row in rows for name, value in row.items() if name != "step"}
+    require_same(scalars_in_tensorboard(run), wanted)
+    require_same(in_mlflow(tmp_path)[1], wanted)
+
+
+def test_a_log_that_fails_is_a_note_and_the_run_goes_on(tiny, tmp_path, monkeypatch, capsys, eagerly):
+    log, calls = MlflowClient.log_batch, iter(range(99))
+
+    def fail(*arguments, **options):
+        if next(calls) == 2:  # the first is of parameters
+            raise OSError(28, "No space left on device")
+        return log(*arguments, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", fail)
+    run = RunDir(tmp_path.joinpath(train(tiny(TENSORBOARD, MLFLOW)).run_dir))
+    note = "note: logging.mlflow ended early (OSError: [Errno 28] No space left on device); the run goes on without it"
+    assert capsys.readouterr().err.count(note) == 1
+    assert "Traceback" in run.log.read_text()
+    assert run.finished
+    assert {step for _, step in in_mlflow(tmp_path)[1]} == {2}
+    require_same(scalars_in_tensorboard(run), in_run_directory(run))
+
+
+def test_mlflow_is_where_its_variable_says(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "elsewhere" / "mlruns").as_uri())
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    loggers = Loggers(tiny(MLFLOW), run)
+    assert in_mlflow(tmp_path / "elsewhere")[0].info.run_id == run.mlflow_run.read_text().strip()
+    assert loggers.logs.keys() == {"mlflow"}
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_a_missing_package_is_one_sentence_before_anything_is_there(name, tiny, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None if package == name else find(package))
+    with pytest.raises(ConfigError) as error:
+        train(tiny(f"logging.{name}=true"))
+    assert str(error.value) == f"logging.{name}=true: {name} is not installed; pip install 'vit-train[{name}]'"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_off_loads_neither():
+    code = """
+import sys
+from pathlib import Path
+from vit_train.config.compose import load_config
+from vit_train.report.loggers import Loggers
+from vit_train.rundir.layout import RunDir
+Loggers(load_config(), RunDir(Path("nowhere"))).epochs([])
+sys.exit(bool({"tensorboard", "mlflow", "tensorflow"} & set(sys.modules)))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,20 @@
+import pytest
+
+from vit_train.config.compose import load_config
+from vit_train.report.recipe import Difference, nearest_recipe
+
+
+def test_the_defaults_are_themselves():
+    assert nearest_recipe(load_config(["outputs=elsewhere", "dataset.root=/x", "figures=false"])) == (None, [])
+
+
+@pytest.mark.parametrize("name", ["quickstart", "keras_io_2026"])
+def test_a_recipe_is_found_by_its_values(name):
+    config = load_config([f"experiment={name}", "model.depth=2", "train.early_stopping.patience=3"])
+    assert nearest_recipe(config) == (
+        name,
+        [
+            Difference("model.depth", "2", "3" if name == "quickstart" else "8"),
+            Difference("train.early_stopping.patience", "3", "null"),
+        ],
+    )

@@ -1,0 +1,86 @@
+"""report.json: the contract, its schema, and the way back."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from made_up import SPLIT, run_of
+
+from vit_train.data.superclasses import CIFAR100
+from vit_train.errors import CheckpointError
+from vit_train.report.writer import SCHEMA_VERSION, read, remove, result_rows, write
+from vit_train.rundir.layout import RunDir
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
+NAMES = tuple(sorted(" ".join(CIFAR100.values()).split()))
+
+
+def valid(values):
+    jsonschema.validate(values, SCHEMA, cls=jsonschema.Draft202012Validator)
+    return values
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "digits"])
+def test_report_json_follows_the_schema_and_comes_back(tmp_path, dataset):
+    names = NAMES if dataset == "cifar100" else tuple("0123456789")
+    run, _, report = run_of(tmp_path, names, 3, f"dataset={dataset}")
+    write(dataclasses.replace(report, status="completed"), run)
+    values = valid(json.loads(run.report_json.read_text()))
+    assert values["split"] == SPLIT
+    assert values["validation"] == {"loss": 0.75, "accuracy": 0.75, "top5_accuracy": 0.75}
+    assert (values["best_epoch"], values["training"]["epochs"], values["training"]["steps"]) == (2, 3, 3)
+    assert {row["name"] for row in values["per_class"]} == set(names)
+    assert (values["test"]["superclass_accuracy"] is None) == (dataset == "digits")
+    again = read(run)
+    assert json.loads(json.dumps(dataclasses.asdict(again))) == {
+        k: v for k, v in values.items() if k != "schema_version"
+    }
+    assert again.class_names == names
+    assert run.finished
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_run_that_ended_early_follows_it_too(tmp_path, epochs):
+    run, _, report = run_of(tmp_path, NAMES, epochs)
+    early = dataclasses.replace(report, status="interrupted", error="stopped by SIGTERM", test=None, per_class=[])
+    write(early, run)
+    values = valid(json.loads(run.report_json.read_text()))
+    assert (values["best_epoch"] is None) == (epochs == 0)
+    assert len(result_rows(early)) == (epochs > 0)
+    assert not run.finished
+    assert read(run) == early
+
+
+def test_the_schema_refuses_what_it_does_not_know(tmp_path):
+    report = run_of(tmp_path, NAMES)[2]
+    values = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(report)}
+    valid(json.loads(json.dumps(values)))
+    for change in ({"status": "done"}, {"schema_version": 2}, {"extra": 1}, {"test": {"accuracy": 1.1}}):
+        with pytest.raises(jsonschema.ValidationError):
+            valid(json.loads(json.dumps(values | change)))
+
+
+def test_what_is_no_report_is_one_sentence(tmp_path):
+    run = RunDir(tmp_path)
+    with pytest.raises(CheckpointError, match=rf"^{run.report_json}: cannot be read; finish the run with resume="):
+        read(run)
+    run.report_json.write_text('{"schema_version": 9}')
+    with pytest.raises(CheckpointError, match=r"has schema_version 9, but this vit-train reads 1; use the version"):
+        read(run)
+
+
+def test_a_run_that_goes_on_forgets_its_report(tmp_path):
+    run, _, report = run_of(tmp_path, NAMES)
+    write(report, run)
+    run.figures.mkdir()
+    (run.figures / "curves.png").touch()
+    remove(run)
+    assert {path.name for path in run.path.iterdir()} == {
+        "checkpoints",
+        "config.yaml",
+        "environment.json",
+        "history.csv",
+    }
+    remove(run)

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from vit_train.errors import ConfigError
+from vit_train.rundir.find import all_runs, find_run
+
+
+@pytest.fixture
+def outputs(made, tmp_path):
+    for name in ("18-00-00.1-digits-vit", "18-00-30.2-cifar10-vit", "19-30-00.3-digits-vit"):
+        made(name)
+    (tmp_path / "outputs" / "2026-11-22" / "notes").mkdir()
+    (tmp_path / "outputs" / "README.md").write_text("runs")
+    return tmp_path / "outputs"
+
+
+def test_runs_come_by_age_and_other_folders_are_none(outputs):
+    assert [run.path.name[:8] for run in all_runs(outputs)] == ["18-00-00", "18-00-30", "19-30-00"]
+    assert all_runs(outputs / "absent") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("latest", "19-30-00.3-digits-vit"),
+        ("18-00-3", "18-00-30.2-cifar10-vit"),
+        ("11-22/19-30", "19-30-00.3-digits-vit"),
+        ("cifar", "18-00-30.2-cifar10-vit"),
+    ],
+)
+def test_a_part_that_no_other_name_has_is_enough(outputs, text, name):
+    assert find_run(text, outputs).path == outputs / "2026-11-22" / name
+
+
+def test_a_path_needs_no_outputs(outputs, monkeypatch):
+    monkeypatch.chdir(outputs)
+    assert find_run("2026-11-22/18-00-00.1-digits-vit/", Path("elsewhere")).config.is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("digits", "digits: could be 2026-11-22/18-00-00.1-digits-vit, 2026-11-22/19-30-00.3-digits-vit; give more of"),
+        ("torch", "torch: is no run, and none of the 3 in {} has it in its name; vit-runs list shows them all"),
+    ],
+)
+def test_a_name_that_is_not_one_run_is_a_sentence(outputs, text, message):
+    with pytest.raises(ConfigError) as error:
+        find_run(text, outputs)
+    assert str(error.value).startswith(message.format(outputs))
+
+
+def test_of_many_candidates_the_newest_are_named(made, tmp_path):
+    for second in range(9):
+        made(f"18-00-0{second}-digits-vit")
+    with pytest.raises(ConfigError, match=r"could be 2026-11-22/18-00-04-.* and 4 older ones; give more of the name$"):
+        find_run("digits", tmp_path / "outputs")
+
+
+def test_without_runs_there_is_no_latest(tmp_path):
+    with pytest.raises(ConfigError, match=r"none of the 0 in .*; --outputs DIR names another folder$"):
+        find_run("latest", tmp_path)

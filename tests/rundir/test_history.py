@@ -1,0 +1,59 @@
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vit_train.config.schema import EarlyStoppingConfig
+from vit_train.rundir import history
+
+
+def rows(values, name="val_accuracy"):
+    return [
+        {**dict.fromkeys(history.COLUMNS, 0.0), "epoch": epoch, name: value} for epoch, value in enumerate(values, 1)
+    ]
+
+
+def test_rows_are_written_with_every_digit(tmp_path):
+    history.write(rows([0.1, 1 / 3]), tmp_path / "history.csv")
+    with (tmp_path / "history.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert tuple(read[0]) == history.COLUMNS
+    assert [float(row["val_accuracy"]) for row in read] == [0.1, 1 / 3]
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "epoch"),
+    [("val_accuracy", [0.1, 0.5, 0.3], 2), ("val_accuracy", [0.5, 0.5], 1), ("val_loss", [3.0, 1.0, 2.0], 2)],
+)
+def test_the_best_is_the_first_of_the_best(monitor, values, epoch):
+    assert history.best(rows(values, monitor), monitor)["epoch"] == epoch
+
+
+@pytest.mark.usefixtures("tensorflow")
+@given(
+    st.lists(st.sampled_from([0.0, 0.1, 0.15, 0.2, 0.5]), min_size=1, max_size=12),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 0.06]),
+    st.sampled_from(["val_accuracy", "val_loss"]),
+)
+def test_it_stops_when_keras_does(values, patience, min_delta, monitor):
+    import keras
+
+    theirs = keras.callbacks.EarlyStopping(
+        monitor, min_delta=min_delta, patience=patience, mode="min" if monitor == "val_loss" else "max"
+    )
+    theirs.set_model(keras.Sequential())
+    theirs.model.stop_training = False
+    theirs.on_train_begin()
+    settings = EarlyStoppingConfig(monitor=monitor, patience=patience, min_delta=min_delta)
+    for epoch, value in enumerate(values):
+        theirs.on_epoch_end(epoch, {monitor: value})
+        assert history.should_stop(rows(values[: epoch + 1], monitor), settings) == theirs.model.stop_training
+        if theirs.model.stop_training:
+            break
+
+
+def test_without_patience_it_never_stops():
+    settings = EarlyStoppingConfig(monitor="val_loss", patience=None, min_delta=0)
+    assert not history.should_stop(rows([1.0] * 50, "val_loss"), settings)

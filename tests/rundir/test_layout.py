@@ -1,0 +1,42 @@
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from vit_train.errors import CheckpointError, ConfigError
+from vit_train.rundir.layout import RunDir
+
+
+def test_the_name_says_when_and_what(tmp_path):
+    run = RunDir.create(str(tmp_path), "digits", "vit")
+    name = run.path.relative_to(tmp_path).as_posix()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d\.\d{6}-digits-vit", name)
+    assert run.checkpoints.is_dir()
+
+
+def test_no_two_runs_share_a_directory(tmp_path):
+    with ThreadPoolExecutor(16) as pool:
+        runs = list(pool.map(lambda _: RunDir.create(str(tmp_path), "digits", "vit"), range(200)))
+    assert len({run.path for run in runs}) == 200
+
+
+def test_a_place_that_cannot_hold_runs_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigError, match=rf"^outputs={file}: cannot hold a run directory"):
+        RunDir.create(str(file), "digits", "vit")
+
+
+def test_a_directory_is_for_one_process(tmp_path):
+    run = RunDir.create(str(tmp_path), "digits", "vit")
+    refused = pytest.raises(CheckpointError, match=r"another process is training in this directory$")
+    with run.locked(), refused, run.locked():
+        pass
+    with run.locked():
+        pass
+
+
+def test_a_vanished_directory_is_named(tmp_path):
+    run = RunDir(tmp_path / "gone")
+    with pytest.raises(CheckpointError, match=rf"^{run.path}: cannot be written to"), run.locked():
+        pass

@@ -1,0 +1,175 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+# tensorflow 2.15.1 with tensorflow-addons 0.23.0: AdamW(1e-3, weight_decay=1e-4), measured.
+GRADIENTS = [[0.0, 0.0, 0.0], [0.1, -0.2, 0.3], [0.5, 0.5, -0.5]]
+TENSORFLOW_ADDONS = [
+    [0.99990, -1.99980, 0.49995],
+    [0.9990558624, -1.9988558292, 0.4991558492],
+    [0.9982168078, -1.9990355968, 0.4993579388],
+]
+
+
+def schedule(name="constant", peak=1e-3, warmup=0, total=100, final=1.0):
+    from vit_train.training.optimizer import Schedule
+
+    return Schedule(name, peak, warmup, total, final)
+
+
+def steps(optimizer, gradients, start=(1.0, -2.0, 0.5)):
+    """The weights after each step."""
+    import keras
+
+    variable = keras.Variable(np.array(start, np.float32))
+    path = []
+    for gradient in gradients:
+        optimizer.apply([np.array(gradient, np.float32)], [variable])
+        path.append(np.asarray(variable).copy())
+    return np.array(path)
+
+
+def test_independent_decay_is_that_of_tensorflow_addons():
+    from vit_train.training.optimizer import AdamW
+
+    ours = steps(AdamW(schedule(), decay="independent", weight_decay=1e-4), GRADIENTS)
+    np.testing.assert_allclose(ours, TENSORFLOW_ADDONS, rtol=2e-7)
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "adamw.npz"  # by `make parity`
+
+
+@pytest.mark.parametrize("name", ["vector", "matrix", "kernel"])
+@pytest.mark.parametrize("case", ["constant", "strong", "scheduled"])
+def test_independent_decay_follows_tensorflow_addons_for_200_steps(case, name):
+    """Step by step to two units in the last place of 1: ours rounds once where products and sums are one operation."""
+    from vit_train.training.optimizer import AdamW
+
+    optimizer = {
+        "constant": lambda: AdamW(schedule(), decay="independent", weight_decay=1e-4),
+        "strong": lambda: AdamW(schedule(peak=3e-2), decay="independent", weight_decay=2e-2, beta_1=0.8, beta_2=0.99),
+        "scheduled": lambda: AdamW(
+            schedule("cosine", peak=1e-2, warmup=20, total=200, final=0.1), decay="independent", weight_decay=5e-3
+        ),
+    }[case]()
+    with np.load(GOLDEN) as golden:
+        start, *path = golden[f"{case}/{name}"]
+        ours = steps(optimizer, golden[f"gradients/{name}"], start)
+    np.testing.assert_allclose(ours, path, rtol=1.2e-7, atol=2.4e-7)
+
+
+def test_scaled_decay_is_that_of_keras():
+    import keras
+
+    from vit_train.training.optimizer import AdamW
+
+    gradients = np.random.default_rng(0).normal(size=(200, 3))
+    ours = steps(AdamW(schedule(), decay="scaled", weight_decay=0.1), gradients)
+    np.testing.assert_array_equal(ours, steps(keras.optimizers.AdamW(1e-3, weight_decay=0.1), gradients))
+
+
+def adamw_by_hand(gradients, rates, decays, start=(1.0, -2.0, 0.5)):
+    """Loshchilov and Hutter's algorithm 2 in float64, with the decay before the step as both libraries have it."""
+    w, m, v = np.array(start), np.zeros(3), np.zeros(3)
+    for t, (gradient, rate, decay) in enumerate(zip(gradients, rates, decays, strict=True), 1):
+        w = w - decay * w
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        # Keras and tensorflow-addons add epsilon to the root before its bias is taken out.
+        w = w - rate * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-7)
+        yield w
+
+
+@pytest.mark.parametrize("decay", ["independent", "scaled"])
+def test_both_conventions_follow_the_schedule(decay):
+    from vit_train.training.optimizer import AdamW
+
+    moving = schedule("cosine", warmup=10, total=200, final=0.1)
+    gradients = np.random.default_rng(1).normal(size=(200, 3))
+    shares = [float(moving.multiplier(step)) for step in range(200)]
+    decays = [0.01 * share * (1 if decay == "independent" else 1e-3) for share in shares]
+    ours = steps(AdamW(moving, decay=decay, weight_decay=0.01), gradients)
+    expected = np.array(list(adamw_by_hand(gradients, [1e-3 * share for share in shares], decays)))
+    np.testing.assert_allclose(ours, expected, atol=2e-6)
+
+
+def test_constant():
+    assert [float(schedule()(step)) for step in (0, 1, 10**6)] == pytest.approx([1e-3] * 3)
+
+
+def test_warmup_rises_linearly_from_zero():
+    rates = [float(schedule(warmup=10)(step)) for step in range(13)]
+    assert rates == pytest.approx([step / 10 * 1e-3 for step in range(10)] + [1e-3] * 3)
+
+
+def test_cosine_is_that_of_keras():
+    import keras
+
+    ours = schedule("cosine", warmup=20, total=100, final=0.25)
+    theirs = keras.optimizers.schedules.CosineDecay(0.0, 80, alpha=0.25, warmup_target=1e-3, warmup_steps=20)
+    for step in range(110):
+        assert float(ours(step)) == pytest.approx(float(theirs(step)), abs=1e-9), step
+    assert float(ours(100)) == pytest.approx(0.25e-3)
+
+
+def test_schedule_and_optimizer_are_saved_whole():
+    import keras
+
+    from vit_train.training.optimizer import AdamW
+
+    optimizer = AdamW(schedule("cosine", warmup=2, total=9, final=0.5), decay="independent", weight_decay=0.3)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+    assert (copy.decay, copy.weight_decay) == ("independent", 0.3)
+    assert [float(copy._learning_rate(s)) for s in range(9)] == [float(optimizer._learning_rate(s)) for s in range(9)]
+
+
+@pytest.fixture
+def network():
+    import keras
+
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(3, name="first")(inputs)
+    return keras.Model(
+        inputs, keras.layers.Dense(2, name="second")(keras.layers.LayerNormalization(name="norm")(hidden))
+    )
+
+
+def test_patterns_keep_variables_from_decay(tiny, network):
+    from vit_train.training.optimizer import build_optimizer
+
+    config = tiny("optimizer.exclude=[bias,norm,'^second/']", "optimizer.weight_decay=0.1")
+    optimizer = build_optimizer(config, network, steps_per_epoch=2)
+    for layer in network.layers[1:]:
+        layer.set_weights([np.ones_like(weight) for weight in layer.get_weights()])
+    variables = network.trainable_variables
+    optimizer.apply([np.zeros(variable.shape, np.float32) for variable in variables], variables)
+    after = {variable.path: float(np.mean(np.asarray(variable))) for variable in variables}
+    assert after.pop("first/kernel") == pytest.approx(0.9)
+    assert set(after.values()) == {1.0}
+
+
+def test_gradients_are_clipped_together(tiny, network):
+    from vit_train.training.optimizer import build_optimizer
+
+    optimizer = build_optimizer(tiny("optimizer.clip_norm=1"), network, steps_per_epoch=2)
+    clipped = optimizer._clip_gradients([np.float32([3, 0]), np.float32([0, 4])])
+    np.testing.assert_allclose(np.concatenate(clipped), [0.6, 0, 0, 0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.exclude=[biass]", "optimizer.exclude=[biass]: finds no variable; paths look like first/kernel"),
+        ("schedule.warmup=5", "schedule.warmup='5 steps': is longer than the training of 4 steps"),
+    ],
+)
+def test_what_only_shows_with_a_model_is_one_sentence(tiny, network, override, message):
+    from vit_train.errors import ConfigError
+    from vit_train.training.optimizer import build_optimizer
+
+    with pytest.raises(ConfigError) as error:
+        build_optimizer(tiny(override), network, steps_per_epoch=2)
+    assert str(error.value) == message

@@ -1,0 +1,122 @@
+"""Command-line overrides and conf/*.yaml -> Config, through Hydra. Every mistake becomes one sentence."""
+
+import itertools
+import math
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from vit_train.config.convert import convert, keys_of, nearest, unknown_key
+from vit_train.config.groups import config_folder, groups
+from vit_train.config.schema import Config
+from vit_train.errors import ConfigError
+
+MOST_RUNS = 1000  # of a sweep; checking a config takes a tenth of a second
+
+
+def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Config:
+    """The config for command-line arguments such as ["dataset=digits", "model.depth=2"]; raises ConfigError.
+
+    With `file`, a run's resolved config.yaml takes the place of the defaults; only keys can be overridden then.
+    """
+    source = config_folder() / "config.yaml" if file is None else Path(file).resolve()
+    if not source.is_file():
+        raise ConfigError(f"--config {file}: there is no such file; name the config.yaml of a run")
+    for text in overrides:
+        _check(text, parse(text))
+    try:
+        with initialize_config_dir(str(source.parent), version_base="1.3"):
+            values = OmegaConf.to_container(compose(source.stem, [_forced(text) for text in overrides]), resolve=True)
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
+    return convert(Config, values)
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved config as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.create(config.to_dict()))
+
+
+def parse(text: str) -> Override:
+    """One command-line argument, taken apart by Hydra's grammar; raises ConfigError if it is not KEY=VALUE."""
+    try:
+        return OverridesParser.create().parse_overrides([text])[0]
+    except HydraException as error:
+        raise ConfigError(f"'{text}': is not KEY=VALUE ({_first_line(error)}); quote special characters") from None
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """The arguments of every run of a sweep: all combinations of its lists, ranges, choices and globs over options.
+
+    Raises ConfigError if there are none, or more than `MOST_RUNS`.
+    """
+    values = [choices(text) for text in overrides]
+    if (runs := math.prod(map(len, values))) > MOST_RUNS:
+        raise ConfigError(f"{' '.join(overrides)}: asks for {runs:,} runs; a sweep has at most {MOST_RUNS:,}")
+    return [list(job) for job in itertools.product(*values)]
+
+
+def choices(text: str) -> list[str]:
+    """The arguments that a list, range, choice or glob stands for; raises ConfigError for none or endless ones."""
+    override = parse(text)
+    if not override.is_sweep_override():
+        return [text]
+    key, value = override.get_key_element(), typing.cast(object, override.value())  # Hydra leaves Glob out of its type
+    options = groups().get(override.key_or_group, [])
+    if isinstance(value, IntervalSweep):
+        raise ConfigError(f"{text}: has no end of values; give a list KEY=A,B, or search it with sweep.trials=N")
+    try:
+        if isinstance(value, RangeSweep) and _length(value) > MOST_RUNS:
+            raise ConfigError(f"{text}: has more than the {MOST_RUNS:,} values that a sweep can have")
+        found = value.filter(options) if isinstance(value, Glob) else list(override.sweep_string_iterator())
+    except (HydraException, ValueError, ArithmeticError) as error:
+        raise ConfigError(f"{text}: cannot be counted through ({_first_line(error)}); give a list KEY=A,B") from None
+    if not found:
+        hint = f"; there are {', '.join(options)}" if options else ""
+        raise ConfigError(f"{text}: stands for no value at all{hint}")
+    return [f"{key}={choice}" for choice in found]
+
+
+def _length(value: RangeSweep) -> float:
+    """How many values a range has, roughly, and without counting through it."""
+    return (float(value.stop or 0) - float(value.start or 0)) / float(value.step)
+
+
+def _forced(text: str) -> str:
+    """The argument with Hydra's ++, which sets a key whether it exists or not; convert says which may."""
+    bare = text.lstrip("+")
+    return bare if parse(text).key_or_group in groups() else f"++{bare}"
+
+
+def _check(text: str, override: Override) -> None:
+    """Finds what Hydra would let pass, or would say in many lines."""
+    key, options = override.key_or_group, groups().get(override.key_or_group)
+    if key.split(".")[0] == "sweep":
+        raise ConfigError(f"{text}: is for a sweep; add -m")
+    if override.package is not None or override.is_delete():
+        raise ConfigError(f"{text}: keys cannot be moved or removed; set a value with KEY=VALUE")
+    if override.is_sweep_override():
+        raise ConfigError(f"{text}: asks for several runs; add -m, or write a list as KEY=[A,B]")
+    if options is not None:
+        _check_option(text, override.value(), options)
+        return
+    leaves = [name for name, _, _ in keys_of(Config)]
+    if key not in leaves and not any(name.startswith(f"{key}.") for name in leaves):
+        raise unknown_key(text, key, [*leaves, *groups()])
+
+
+def _check_option(text: str, value: object, options: list[str]) -> None:
+    if value not in options:
+        raise ConfigError(f"{text}: must be one of {', '.join(options)}{nearest(str(value), options)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")

@@ -1,0 +1,196 @@
+"""Plain values from YAML and the command line -> frozen dataclasses, strictly, once."""
+
+import dataclasses
+import difflib
+import math
+import operator
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, TypeVar
+
+from vit_train.config.durations import Duration
+from vit_train.errors import ConfigError, one_line
+
+T = TypeVar("T")
+
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
+               Duration: "steps (500), epochs ('2 epochs') or minutes ('5 minutes')"}  # fmt: skip
+_LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "minimum": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "maximum": ("at most", operator.le),
+    "below": ("below", operator.lt),
+}
+
+
+def key(doc: str, **limits: float) -> Any:
+    """A config key: its meaning and unit in one line, and the limits of its number (or of each number in a list).
+
+    `limits` are `minimum`, `above`, `maximum` and `below`.
+    """
+    return dataclasses.field(metadata={"doc": doc, "limits": limits})
+
+
+def variants(kind: Any) -> list[Any]:
+    """The dataclasses that a section of the config may be, told apart by their key `name`; none if it is no section."""
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return [option for option in options if dataclasses.is_dataclass(option) and option is not Duration]
+
+
+def keys_of(cls: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
+    """Yields (dotted key, field, type) for every leaf of a config dataclass, in order of definition.
+
+    A key that several variants of a section have comes once, as the first of them has it.
+    """
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        name, kind = prefix + field.name, hints[field.name]
+        if sections := variants(kind):
+            leaves: dict[str, Any] = {}
+            for leaf in (leaf for section in sections for leaf in keys_of(section, name + ".")):
+                leaves.setdefault(leaf[0], leaf)
+            yield from leaves.values()
+        else:
+            yield name, field, kind
+
+
+def values_of(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The value of every leaf of a config by its dotted key."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        name, value = prefix + field.name, getattr(config, field.name)
+        values |= values_of(value, f"{name}.") if variants(type(value)) else {name: value}
+    return values
+
+
+def name_of(variant: type) -> str:
+    """What the key `name` of a variant must be."""
+    (name,) = typing.get_args(typing.get_type_hints(variant)["name"])
+    return str(name)
+
+
+def convert(cls: type[T], values: Any, prefix: str = "") -> T:
+    """Builds the config dataclass `cls` from a mapping of plain values.
+
+    Raises ConfigError, one sentence, for an unknown or missing key and for a value of the wrong type or range.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{prefix[:-1]}={show(values)}: is a section; set one of its keys, such as "
+                          f"{next(keys_of(cls, prefix))[0]}")  # fmt: skip
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in fields:
+            raise unknown_key(prefix + name, prefix + name, [prefix + known for known in fields])
+    arguments: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name not in values:
+            raise ConfigError(f"{prefix}{name}: is missing; every key needs a value")
+        if sections := variants(hints[name]):
+            section = sections[0] if len(sections) == 1 else _choose(sections, values[name], f"{prefix}{name}")
+            arguments[name] = convert(section, values[name], f"{prefix}{name}.")
+        else:
+            arguments[name] = _leaf(prefix + name, values[name], hints[name], field.metadata["limits"])
+    return cls(**arguments)
+
+
+def _choose(sections: list[Any], values: Any, section: str) -> Any:
+    """The variant of a section that the key `name` among its values asks for, and all their keys are of."""
+    if not isinstance(values, dict):
+        return sections[0]  # any of them; convert refuses the value
+    if "name" not in values:
+        raise ConfigError(f"{section}.name: is missing; every key needs a value")
+    named = {name_of(option): option for option in sections}
+    name = values["name"]
+    if name not in list(named):
+        raise ConfigError(f"{section}.name={show(name)}: must be one of {', '.join(named)}{nearest(str(name), named)}")
+    keys = {option: [field.name for field in dataclasses.fields(named[option])] for option in named}
+    for other in values:
+        if other in keys[name]:
+            continue
+        hint = ", ".join(f"{section}={option}" for option in named if other in keys[option])
+        hint = (
+            f"; it is one of {hint}" if hint else nearest(f"{section}.{other}", [f"{section}.{k}" for k in keys[name]])
+        )
+        raise ConfigError(f"{section}.{other}={show(values[other])}: is no key of {section}={name}{hint}; vit-train "
+                          "--help lists all keys")  # fmt: skip
+    return named[name]
+
+
+def unknown_key(text: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a key `name`, typed as `text`, that does not exist: names the nearest one that does."""
+    return ConfigError(f"{text}: there is no key {name}{nearest(name, known)}; vit-train --help lists all keys")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean X', or nothing if no known name is near."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]}" if matches else ""
+
+
+def _leaf(name: str, value: Any, kind: Any, limits: dict[str, float]) -> Any:
+    try:
+        converted = _cast(value, kind)
+    except ValueError:
+        hint = nearest(str(value), _choices(kind))
+        raise ConfigError(f"{name}={show(value)}: must be {describe(kind)}{hint}") from None
+    for number in converted if isinstance(converted, tuple) else (converted,):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        if not all(_LIMITS[limit][1](number, bound) for limit, bound in limits.items()):
+            wanted = " and ".join(f"{_LIMITS[limit][0]} {show(bound)}" for limit, bound in limits.items())
+            raise ConfigError(f"{name}={show(value)}: must be {wanted}")
+    return converted
+
+
+def _cast(value: Any, kind: Any) -> Any:
+    """The value as type `kind`; raises ValueError unless it is one already (a whole number may stand for a float)."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value in arguments and not isinstance(value, bool):
+            return value
+    elif origin in (types.UnionType, typing.Union):
+        for option in arguments:
+            try:
+                return _cast(value, option)
+            except ValueError:
+                continue
+    elif origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_cast(item, arguments[0]) for item in value)
+    elif kind is Duration:
+        return Duration.parse(value)
+    elif kind is float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    elif type(value) is kind:
+        return value
+    raise ValueError
+
+
+def _choices(kind: Any) -> list[str]:
+    if typing.get_origin(kind) is Literal:
+        return [str(option) for option in typing.get_args(kind)]
+    return [choice for option in typing.get_args(kind) for choice in _choices(option)]
+
+
+def describe(kind: Any) -> str:
+    """A type in words: 'a whole number', 'one of host, device', 'a number or null'."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(str(option) for option in arguments)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(describe(option) for option in arguments)
+    if origin is tuple:
+        return f"a list [...] of {describe(arguments[0]).removeprefix('a ')}s"
+    return _TYPE_NAMES[kind]
+
+
+def show(value: Any) -> str:
+    """A value as a user would type it, in one line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(show(item) for item in value)}]"
+    return f"{value:g}" if isinstance(value, float) else one_line(str(value))

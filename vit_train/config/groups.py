@@ -1,0 +1,20 @@
+"""The config groups: folders of conf/ and the options in them. Reads no YAML, so it answers at once."""
+
+from pathlib import Path
+
+
+def config_folder() -> Path:
+    """Where the YAML files are: in the package when installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())
+
+
+def groups() -> dict[str, list[str]]:
+    """Each config group with its options, in alphabetical order."""
+    found = {path.name: options(path.name) for path in sorted(config_folder().iterdir()) if path.is_dir()}
+    return {group: names for group, names in found.items() if names}
+
+
+def options(group: str) -> list[str]:
+    """Those of one group, which may be inside another: `sweep/launcher`."""
+    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))

@@ -1,0 +1,86 @@
+"""`vit-train --help`, from the config dataclasses and conf/*.yaml. Needs no Hydra, so it answers at once."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, get_type_hints
+
+import yaml
+
+from vit_train.config.convert import describe, keys_of, name_of, show, variants
+from vit_train.config.groups import config_folder, groups
+from vit_train.config.schema import Config, SweepConfig
+
+_HEAD = """\
+vit-train trains Vision Transformers on small images and leaves a run directory with a report.
+
+  vit-train [GROUP=OPTION ...] [KEY=VALUE ...]     train; without arguments the keras.io reference on CIFAR-100
+  vit-train -m KEY=A,B ... [sweep.jobs=N]          one run for each combination, each in a process of its own
+  vit-train -m sweep.trials=N KEY=interval(A,B)    Bayesian search over lists, ranges and intervals
+  vit-train -m sweep=NAME ...                      a ready sweep or search
+  vit-train -m sweep.launcher=slurm|ray ...        on a cluster
+  vit-train -m sweep.resume=DIR                    go on with a sweep; auto instead of DIR takes the newest such one
+  vit-train --cfg job [...]                        print the resolved config and stop
+  vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
+  vit-train --version | --help
+
+Examples
+  vit-train experiment=quickstart                              half a minute on a CPU; no network
+  vit-train dataset=cifar100 model.depth=8                     the reference, 100 epochs
+  vit-train dataset=cifar10 dataset.fraction=0.1 train.epochs=5 train.early_stopping.patience=2
+  vit-train compute.backend=jax compute.precision=bfloat16 augment.placement=device
+  vit-train resume=auto dataset=cifar100                       go on where the newest such run was stopped
+  vit-train -m model.depth=4,8 optimizer.learning_rate=1e-3,3e-4
+
+Tab completion: eval "$(vit-train -sc install=bash)", or zsh, or fish.
+"""
+
+_WORDS = {"minimum": ">=", "above": ">", "maximum": "<=", "below": "<"}
+
+
+def help_text() -> str:
+    """The whole page: usage, groups, and every key with its default, type, limits, meaning and unit."""
+    lines = [_HEAD, "Groups (GROUP=OPTION)"]
+    lines += [f"  {group:<12}{', '.join(options)}" for group, options in groups().items()]
+    main = _read("config")
+    for title, section, prefix, option in _sections(main["defaults"]):
+        values = dict(_flatten(_read(option), prefix))
+        lines += ["", f"Keys of {title} (default; type; meaning)", *_keys(keys_of(section, prefix), values)]
+    others = [key for key in keys_of(Config) if "." not in key[0]]
+    lines += ["", "Other keys", *_keys(others, dict(_flatten(main)))]
+    own = [key for key in keys_of(SweepConfig, "sweep.") if not key[0].startswith("sweep.launcher.")]
+    values = dict(_flatten(_read("sweep"), "sweep."))
+    lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *_keys(own, values)]
+    for section in variants(get_type_hints(SweepConfig)["launcher"]):
+        values = dict(_flatten(_read(f"sweep/launcher/{name_of(section)}"), "sweep.launcher."))
+        title = f"Keys of sweep.launcher={name_of(section)}, only with -m (default; type; meaning)"
+        lines += ["", title, *_keys(keys_of(section, "sweep.launcher."), values)]
+    lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
+    return "\n".join(lines)
+
+
+def _sections(defaults: list[Any]) -> Iterator[tuple[str, type, str, str]]:
+    """Yields (title, dataclass, prefix of its keys, YAML file with their defaults) for every section and variant."""
+    chosen = {group: option for entry in defaults if isinstance(entry, dict) for group, option in entry.items()}
+    for group, kind in get_type_hints(Config).items():
+        for section in variants(kind):
+            several = len(variants(kind)) > 1
+            option = name_of(section) if several else chosen[group]
+            yield f"{group}={option}" if several else group, section, f"{group}.", f"{group}/{option}"
+
+
+def _keys(keys: Iterable[tuple[str, Any, Any]], defaults: dict[str, str]) -> Iterator[str]:
+    for name, field, kind in keys:
+        limits = "".join(f", {_WORDS[limit]} {show(bound)}" for limit, bound in field.metadata["limits"].items())
+        yield f"  {name} = {defaults[name]}"
+        yield f"      {describe(kind)}{limits}: {field.metadata['doc']}"
+
+
+def _read(name: str) -> Any:
+    return yaml.safe_load((config_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> Any:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, show(value)

@@ -1,0 +1,205 @@
+"""What a run can be told: every key with its type, meaning, unit and limits. The values stand in conf/*.yaml."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vit_train.config.convert import key
+from vit_train.config.durations import Duration
+from vit_train.config.launchers import LauncherConfig
+from vit_train.config.models import ModelConfig
+from vit_train.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """Which images to learn from."""
+
+    name: Literal["cifar10", "cifar100", "digits", "folder"] = key("the data set; folder is one's own pictures")
+    root: str | None = key(
+        "folder or archive with the official files, which null looks for and then downloads; or the folder of pictures"
+    )
+    fraction: float = key("share of train and test images to use, the same share of every class", above=0, maximum=1)
+    validation: float | Literal["last"] = key(
+        "share of train images held out, drawn from every class; 'last' takes the last tenth as keras.io does",
+        above=0, below=1,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.name != "folder":
+            return
+        if self.root is None:
+            raise ConfigError(
+                "dataset.root=null: dataset=folder needs the folder of your pictures; set dataset.root=PATH"
+            )
+        if self.validation == "last":
+            raise ConfigError(
+                "dataset.validation=last: the pictures of dataset=folder come class by class, so the last tenth is of "
+                "the last classes only; give a share such as 0.1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How training images are varied."""
+
+    flip: bool = key("mirror left to right in half of the draws")
+    rotation: float = key("largest rotation to either side, in full turns", minimum=0, maximum=0.5)
+    zoom: float = key("largest zoom of height and of width, each drawn alone, as a share", minimum=0, below=1)
+    placement: Literal["host", "device"] = key(
+        "warp in tf.data on the CPU, or in front of the model on the accelerator"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW."""
+
+    learning_rate: float = key("highest learning rate of the schedule", above=0)
+    weight_decay: float = key("strength of the weight decay; its unit is set by decay", minimum=0)
+    decay: Literal["independent", "scaled"] = key(
+        "per step a weight loses weight_decay (as tensorflow-addons) or weight_decay * learning rate (Keras) of itself"
+    )
+    exclude: tuple[str, ...] = key("regular expressions; a variable whose path one of them finds is not decayed")
+    beta_1: float = key("share of the old mean of gradients kept per step", minimum=0, below=1)
+    beta_2: float = key("share of the old mean of squared gradients kept per step", minimum=0, below=1)
+    epsilon: float = key("added to the root of the mean squared gradient", above=0)
+    clip_norm: float | None = key("largest norm of all gradients together; null does not clip", above=0)
+
+    @property
+    def decay_per_step(self) -> float:
+        """The share of itself that a weight loses per step at the highest learning rate."""
+        return self.weight_decay * (self.learning_rate if self.decay == "scaled" else 1)
+
+    def __post_init__(self) -> None:
+        for pattern in self.exclude:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ConfigError(f"optimizer.exclude=[{pattern}]: is not a regular expression: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How the learning rate moves."""
+
+    name: Literal["constant", "cosine"] = key("shape after the warmup")
+    warmup: Duration = key("linear rise from 0 before anything else")
+    final: float = key("learning rate at the end, as a share of the highest", minimum=0, maximum=1)
+
+    def __post_init__(self) -> None:
+        if self.warmup.unit == "minute":
+            raise ConfigError(f"schedule.warmup='{self.warmup}': must be in steps (500) or epochs ('2 epochs')")
+        if self.name == "constant" and self.final != 1:
+            raise ConfigError(f"schedule.final={self.final:g}: schedule=constant stays at 1; use schedule=cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStoppingConfig:
+    """When to stop before the last epoch."""
+
+    monitor: Literal["val_accuracy", "val_top5_accuracy", "val_loss"] = key("the figure that has to improve")
+    patience: int | None = key("epochs without improvement before training stops; null never stops", minimum=1)
+    min_delta: float = key("smallest change that counts as improvement", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """Which epoch's weights are the result, and how much work may be lost."""
+
+    every: Duration = key("how often the run's state is saved, besides at its end and when it is stopped")
+    monitor: Literal["val_accuracy", "val_top5_accuracy", "val_loss"] = key("the figure that picks the best epoch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How long and in what portions to train."""
+
+    epochs: int = key("passes over the training images", minimum=1)
+    batch_size: int = key("images per step", minimum=1)
+    steps_per_epoch: int | None = key("steps per epoch; null goes through all training images", minimum=1)
+    reshuffle: bool = key("whether every epoch has an order of its own; false repeats the first one's")
+    skip_bad_steps: int = key(
+        "steps with an infinite or undefined loss or gradient to leave out before training ends", minimum=0
+    )
+    early_stopping: EarlyStoppingConfig
+    checkpoint: CheckpointConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """What computes, and in what precision."""
+
+    backend: Literal["tensorflow", "jax", "torch"] = key("the library under Keras")
+    precision: Literal["float32", "bfloat16", "auto"] = key(
+        "type of activations; bfloat16 keeps weights and loss in float32; auto takes it where it is known to be faster"
+    )
+    devices: Literal["auto", "cpu", "gpu", "all"] = key(
+        "auto takes a GPU if the backend finds one; cpu never does, gpu must; all shares each batch out to all it finds"
+    )
+
+    def __post_init__(self) -> None:
+        if self.devices == "all" and self.backend == "torch":
+            raise ConfigError(
+                "compute.devices=all: on PyTorch a model is trained on one device here; "
+                "use compute.backend=tensorflow or jax, or compute.devices=auto"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggingConfig:
+    """Where figures go while the run trains, besides its directory."""
+
+    tensorboard: bool = key("whether to write TensorBoard's event files, into the run directory")
+    mlflow: bool = key("whether to log to MLflow, into OUTPUTS/mlruns or where MLFLOW_TRACKING_URI says")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All that a run can be told; a run is a pure function of it."""
+
+    dataset: DatasetConfig
+    augment: AugmentConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    train: TrainConfig
+    compute: ComputeConfig
+    logging: LoggingConfig
+    seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
+    outputs: str = key("folder that receives the run directory")
+    figures: bool = key("whether to draw figures at the end of the run, which takes some seconds")
+    resume: str | None = key("a run directory to go on with; auto takes the newest unfinished run of the same config")
+
+    def __post_init__(self) -> None:
+        warmup = self.schedule.warmup
+        if warmup.unit == "epoch" and warmup.value > self.train.epochs:
+            raise ConfigError(
+                f"schedule.warmup='{warmup}': is longer than the training of train.epochs={self.train.epochs}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in YAML; `convert(Config, config.to_dict())` gives the same config."""
+        return dataclasses.asdict(self, dict_factory=_plain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """What a sweep can be told besides what its runs are; only with -m, and in no run's config."""
+
+    launcher: LauncherConfig
+    jobs: int = key("runs at once; on this machine they share out the GPUs, one each, and the CPU cores", minimum=1)
+    resume: str | None = key("a sweep's folder to go on with; auto takes the newest of the same command")
+    retry_failed: bool = key("whether going on with a sweep also starts its failed runs again")
+    trials: int | None = key(
+        "runs of a Bayesian search, which may vary KEY=interval(A,B) too; null runs every combination", minimum=1
+    )
+    prune: bool | None = key("whether a search stops hopeless runs; null means yes, or as the sweep began")
+
+
+def _plain(items: list[tuple[str, Any]]) -> Any:
+    values = dict(items)
+    if values.keys() == {"value", "unit"}:  # a Duration
+        return str(Duration(**values))
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in items}

@@ -1,0 +1,141 @@
+"""Chooses Keras' backend, precision and devices. Must run before anything imports Keras."""
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from vit_train.config.convert import show
+from vit_train.config.schema import ComputeConfig, Config
+from vit_train.errors import ConfigError, OutOfMemory
+from vit_train.files import cache_folder
+from vit_train.machine.gpu import find_gpu
+from vit_train.machine.precision import choose
+from vit_train.rundir.environment import processor
+
+_PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+_GPU_EXTRAS = {"tensorflow": "gpu", "jax": "jax-gpu", "torch": "torch"}
+_MODEL_SIZES = ("image_size", "projection_dim", "depth", "head_units")  # what fills memory, of those a model has
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def configure(compute: ComputeConfig, seed: int) -> None:
+    """Sets up the process for one run: same config, same numbers.
+
+    Raises ConfigError if the backend is not installed or finds no GPU while one must be there, or if this process has
+    already loaded Keras on another backend.
+    """
+    name = compute.backend
+    if importlib.util.find_spec(name) is None:
+        raise ConfigError(
+            f"compute.backend={name}: {_PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'"
+        )
+    os.environ["KERAS_BACKEND"] = name
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up chatter; errors are raised all the same
+    _take_devices(compute)
+    import keras
+    import tensorflow as tf
+
+    if keras.config.backend() != name:
+        raise ConfigError(
+            f"compute.backend={name}: this process already runs Keras on {keras.config.backend()}; "
+            "start a new process for each backend"
+        )
+    keras.utils.clear_session()
+    keras.config.set_dtype_policy(_POLICIES[choose(compute)[0]])
+    keras.utils.set_random_seed(seed)
+    # No measurable cost on a CPU; XLA for a whole step, which Keras then rules out, is slower there for these models.
+    tf.config.experimental.enable_op_determinism()
+
+
+def _take_devices(compute: ComputeConfig) -> None:
+    """Loads the backend with the devices that it may use; raises ConfigError if a GPU must be there and is not."""
+    name = compute.backend
+    if compute.devices == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        os.environ["KERAS_TORCH_DEVICE"] = "cpu"
+    if name == "jax":
+        _keep_compiled_programs()
+        import jax
+
+        jax.devices()  # JAX takes its accelerator before TensorFlow, needed for tf.data only, is loaded
+    with stderr_held_back():
+        import tensorflow as tf
+
+        # Both look for a GPU, and its driver's absence is noted at length.
+        if name != "tensorflow" or compute.devices == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+        else:
+            tf.config.list_physical_devices("GPU")
+    if compute.devices == "gpu" and device_name() == "cpu":
+        raise ConfigError(
+            f"compute.devices=gpu: {_PACKAGES[name]} finds no GPU; see whether nvidia-smi lists one, then "
+            f"pip install 'vit-train[{_GPU_EXTRAS[name]}]', or take what there is with compute.devices=auto"
+        )
+
+
+def _keep_compiled_programs() -> None:
+    """Lets JAX keep on disk what it compiles: a resumed run, and the next one of a sweep, start in half the time.
+
+    Programs are kept apart by the processor's features, since several kinds of machine may share a home folder.
+    """
+    features = hashlib.sha256(processor("flags").encode()).hexdigest()[:16]
+    with suppress(OSError, RuntimeError):  # without a folder to write to, it compiles anew
+        folder = cache_folder() / f"jax-{features}"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+            os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+            # A program that was cut short by a kill, or that the disk did not take, is compiled anew.
+            warnings.filterwarnings("ignore", r"Error (reading|writing) persistent compilation cache", UserWarning)
+
+
+@contextmanager
+def memory_errors_explained(config: Config) -> Iterator[None]:
+    """Turns every backend's way to say that memory ran out into OutOfMemory, which names the sizes to lower."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        sizes = [f"train.batch_size={config.train.batch_size}"]
+        sizes += [f"model.{size}={show(value)}" for size, value in vars(config.model).items() if size in _MODEL_SIZES]
+        raise OutOfMemory(
+            f"memory on {device_name()} ran out; lower {', '.join(sizes)}, or set compute.precision=bfloat16"
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    named = type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")  # of TensorFlow, of PyTorch
+    return named or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+@contextmanager
+def stderr_held_back() -> Iterator[None]:
+    """Shows what is written to stderr meanwhile only if there is an error.
+
+    TensorFlow's C++ prints notes while it starts, before its own log level has any effect.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(terminal, held_back.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def device_name() -> str:
+    """The device that trains, such as "cpu" or "NVIDIA H100", as the configured backend names it."""
+    gpu = find_gpu(os.environ["KERAS_BACKEND"])
+    return gpu.name if gpu else "cpu"

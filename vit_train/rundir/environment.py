@@ -1,0 +1,72 @@
+"""Where a run took place: versions, git state, machine and command."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from vit_train.errors import DataError
+from vit_train.rundir.layout import RunDir
+
+_PACKAGES = ("vit-train", "keras", "tensorflow", "jax", "torch", "numpy", "hydra-core", "omegaconf", "scikit-learn")
+
+
+def describe_environment(device: str, devices: int = 1) -> dict[str, Any]:
+    """Plain values for environment.json; a package or a checkout that is not there is null."""
+    return {
+        "command": shlex.join(["vit-train", *sys.argv[1:]]),
+        "working_directory": str(Path.cwd()),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor("model name") or platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "device": device,
+        "devices": devices,
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "git": _git_state(Path(__file__).resolve().parents[2]),
+    }
+
+
+def require_same_data(run: RunDir, data_sha256: str | None) -> None:
+    """Raises DataError if a run that has begun did so with other data; `data_sha256` is a Dataset's fingerprint."""
+    if not run.environment.exists():
+        return
+    if json.loads(run.environment.read_text(encoding="utf-8")).get("data_sha256") != data_sha256:
+        raise DataError(
+            f"{run.path}: the pictures are not those that the run began with; bring them back or start a new run"
+        )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def processor(fact: str) -> str:
+    """What /proc/cpuinfo says of the first processor, such as its "model name" or its "flags"; "" if it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(fact)), "")
+
+
+def _git_state(checkout: Path) -> dict[str, Any] | None:
+    """Commit of the checkout that holds this package and whether its files differ from it; None for a wheel."""
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        commit, changes = (
+            subprocess.run(["git", "-C", checkout, *command], capture_output=True, text=True, check=True).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit, "modified": bool(changes)}

@@ -1,0 +1,39 @@
+"""Which run is meant: a path, a part of a name, or `latest`."""
+
+from pathlib import Path
+
+from vit_train.errors import ConfigError
+from vit_train.rundir.layout import RunDir
+
+_SHOWN = 5
+
+
+def all_runs(outputs: Path) -> list[RunDir]:
+    """Every run directory OUTPUTS/DATE/NAME, oldest first."""
+    return [RunDir(path) for path in sorted(outputs.glob("*/*")) if _is_run(path)]
+
+
+def find_run(text: str, outputs: Path) -> RunDir:
+    """The one run that `text` names; raises ConfigError if there is none, or more than one."""
+    if _is_run(Path(text)):
+        return RunDir(Path(text))
+    runs = all_runs(outputs)
+    found = runs[-1:] if text == "latest" else [run for run in runs if text in name(run, outputs)]
+    if not found:
+        hint = "vit-runs list shows them all" if runs else "--outputs DIR names another folder"
+        raise ConfigError(f"{text}: is no run, and none of the {len(runs)} in {outputs} has it in its name; {hint}")
+    if len(found) > 1:
+        names = ", ".join(name(run, outputs) for run in found[-_SHOWN:])
+        others = f" and {len(found) - _SHOWN} older ones" if len(found) > _SHOWN else ""
+        raise ConfigError(f"{text}: could be {names}{others}; give more of the name")
+    return found[0]
+
+
+def name(run: RunDir, outputs: Path) -> str:
+    """DATE/NAME."""
+    return run.path.relative_to(outputs).as_posix()
+
+
+def _is_run(path: Path) -> bool:
+    """Even one that was stopped before it could write its config has the folder for checkpoints."""
+    return (path / "config.yaml").is_file() or (path / "checkpoints").is_dir()

@@ -1,0 +1,37 @@
+"""Images -> logits -> predictions, batch by batch."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from vit_train.rundir.predictions import Predictions, join
+
+PLACES = 5
+
+
+def predict(model: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Predictions:
+    """What a Keras model from images to logits says of `batches` of (images, labels).
+
+    Only one batch's logits are kept at a time.
+    """
+    return join(from_logits(np.asarray(model.predict_on_batch(images)), labels) for images, labels in batches)
+
+
+def from_logits(logits: np.ndarray, labels: np.ndarray) -> Predictions:
+    """Predictions from float logits [N, K] for labels [N]; softmax in float64."""
+    rows = np.arange(len(labels))
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    probabilities = np.exp(log_probabilities)
+    top = np.argsort(-shifted, axis=1, kind="stable")[:, :PLACES]  # stable: of ties the lower index comes first
+    truth = np.zeros_like(probabilities)
+    truth[rows, labels] = 1
+    return Predictions(
+        labels=labels.astype(np.int32),
+        top=top.astype(np.int32),
+        top_probabilities=np.take_along_axis(probabilities, top, axis=1).astype(np.float32),
+        true_probabilities=probabilities[rows, labels].astype(np.float32),
+        losses=-log_probabilities[rows, labels].astype(np.float32),
+        briers=((probabilities - truth) ** 2).sum(axis=1).astype(np.float32),
+    )

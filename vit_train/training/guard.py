@@ -1,0 +1,101 @@
+"""Bad steps, whose loss or a gradient is not finite: left out on the device, before weights or figures take them."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from vit_train.training import distribution
+
+
+class GuardedAdamW(keras.optimizers.AdamW):
+    """Keras' AdamW, but weights and moments stay as they are in a bad step.
+
+    Up to `bad_steps_allowed` of them in a run are passed over; the schedule moves on meanwhile. From the next one on
+    nothing changes any more, `iterations` neither, which is then the number of steps before the one that went wrong.
+    So nobody has to look at every step, which would make an accelerator wait.
+    """
+
+    def __init__(self, *arguments: Any, bad_steps_allowed: int = 0, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.bad_steps_allowed = bad_steps_allowed
+
+    @property
+    def halted(self) -> bool:
+        """Whether there was a bad step too many."""
+        return bool(self.bad_steps > self.bad_steps_allowed)
+
+    def build(self, variables: list[Any]) -> None:
+        if not self.built:
+            super().build(variables)
+            self.bad_steps = self.add_variable((), initializer="zeros", dtype="int32", name="bad_steps")
+
+    def scale_loss(self, loss: Any) -> Any:
+        # A loss can be infinite while its gradient is finite: for softmax(logits) - 1, the logit may be -inf.
+        return super().scale_loss(loss) * ops.where(ops.isfinite(loss), 1.0, float("nan"))
+
+    def apply(self, gradients: list[Any], trainable_variables: list[Any] | None = None) -> None:
+        if keras.config.backend() == "jax":  # called by stateless_apply, which has looked at the gradients
+            super().apply(gradients, trainable_variables)
+            return
+        if not self.built:
+            self.build(trainable_variables or [])
+        apply = super().apply
+
+        def step(gradients: list[Any]) -> None:
+            apply(gradients, trainable_variables)
+
+        if distribution.replicas() > 1:
+            distribution.step_alike(gradients, self._good, step, self._pass_over)
+        else:
+            ops.cond(self._good(gradients), lambda: step(gradients), self._pass_over)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
+        # Keras would add up the replicas' gradients here: after clipping them, and again after `step_alike` did.
+        return grads_and_vars
+
+    def stateless_apply(self, optimizer_variables: Any, gradients: Any, trainable_variables: Any) -> Any:
+        mapping = list(zip(self.variables, optimizer_variables, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            good = self._good(gradients)
+            self._pass_over()
+        passed_over = trainable_variables, [scope.get_current_value(variable) for variable in self.variables]
+        step = super().stateless_apply(optimizer_variables, gradients, trainable_variables)
+        # XLA makes this choice part of the update itself; a branch would have a GPU wait for the host in every step.
+        return keras.tree.map_structure(lambda new, old: ops.where(good, new, old), step, passed_over)
+
+    def _good(self, gradients: list[Any]) -> Any:
+        finite = [ops.all(ops.isfinite(gradient)) for gradient in gradients]
+        return ops.logical_and(ops.all(ops.stack(finite)), self.bad_steps <= self.bad_steps_allowed)
+
+    def _pass_over(self) -> None:
+        self.bad_steps.assign(ops.minimum(self.bad_steps + 1, self.bad_steps_allowed + 1))
+        self.iterations.assign_add(ops.cast(self.bad_steps <= self.bad_steps_allowed, self.iterations.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "bad_steps_allowed": self.bad_steps_allowed}
+
+
+@keras.saving.register_keras_serializable(package="vit_train")
+class FiniteCrossEntropy(keras.metrics.Metric):
+    """Mean cross-entropy, in nats, over the examples where it is finite; NaN if there are none.
+
+    Labels are int [B], logits float [B, K]; examples of weight 0 are left out, all others count alike. Keras' own mean
+    of the loss would be NaN for an epoch with one bad step.
+    """
+
+    def __init__(self, name: str = "cross_entropy", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.total = self.add_weight(name="total", initializer="zeros")
+        self.count = self.add_weight(name="count", initializer="zeros")
+
+    def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
+        losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        counted = ops.isfinite(losses)
+        if sample_weight is not None:
+            counted = ops.logical_and(counted, sample_weight > 0)
+        self.total.assign_add(ops.sum(ops.where(counted, losses, 0.0)))
+        self.count.assign_add(ops.sum(ops.cast(counted, self.count.dtype)))
+
+    def result(self) -> Any:
+        return self.total / self.count

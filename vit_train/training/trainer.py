@@ -1,0 +1,233 @@
+"""The training loop: epochs of Keras' `fit` and `evaluate`, and what comes between them and may interrupt them."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from vit_train.config.schema import Config
+from vit_train.console import TrainingDisplay, say
+from vit_train.data.images import ImageSource
+from vit_train.data.pipeline import evaluation_batches, shared_out, steps_per_epoch, training_batches
+from vit_train.errors import Interrupted, NonFiniteLoss
+from vit_train.rundir import checkpoint, history
+from vit_train.rundir.checkpoint import Arrays, Checkpoint
+from vit_train.rundir.history import Row
+from vit_train.rundir.layout import RunDir
+from vit_train.training import state
+from vit_train.training.distribution import Devices
+from vit_train.training.interrupt import StopRequest
+
+_SECONDS_BETWEEN_LOOKS = 5.0  # at the count of bad steps; a look waits for the device
+
+
+@dataclass
+class Progress:
+    """How far a run has come: all of its state but the arrays."""
+
+    step: int = 0
+    rows: list[Row] = field(default_factory=list)
+    trained: Row | None = None  # figures of the running epoch's training, once that part of it is done
+    seconds: float = 0.0  # spent on the running epoch
+
+
+class Trainer:
+    """A compiled model in training, with its data and its progress.
+
+    `log` is called after each epoch with the rows of history.csv so far.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        training: ImageSource,
+        validation: ImageSource,
+        config: Config,
+        run: RunDir,
+        devices: Devices,
+        log: Callable[[list[Row]], None],
+    ) -> None:
+        self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
+        self.steps = steps_per_epoch(len(training), config)
+        self.devices = devices
+        self.validation = shared_out(evaluation_batches(validation, config), devices.count)
+        self.log = log
+        self.progress = Progress()
+        self.best: Arrays = {}
+        self.metrics: Arrays = {}  # of an epoch that was left in its midst
+        self.stop = StopRequest()
+        self.watcher = _Watcher(self)
+        self.saved_step, self.saved_rows, self.saved_at = 0, 0, time.monotonic()
+        self.bad_steps, self.looked_at = 0, time.monotonic()
+
+    def fit(self) -> list[Row]:
+        """Trains, from the newest checkpoint if there is one, and gives the model its best weights.
+
+        Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.
+        """
+        with self.devices.scope():
+            self.restore()
+            self.train()
+            state.assign(self.best, ("model", self.model.variables))
+        return self.progress.rows
+
+    def restore(self) -> None:
+        """Takes up the newest sound checkpoint, if there is any."""
+        found, damages = checkpoint.load(self.run.checkpoints)
+        for damage in damages:
+            say(f"{damage}; the one before it is used")
+        if found is None:
+            return
+        variables = ("model", self.model.variables), ("optimizer", self.model.optimizer.variables)
+        state.assign(found.latest, *variables)
+        self.best, self.progress = found.best, Progress(**found.progress)
+        self.saved_step, self.saved_rows = self.progress.step, len(self.progress.rows)
+        if self.progress.trained is None and self.progress.step > len(self.progress.rows) * self.steps:
+            self.metrics = found.latest
+        say(f"going on after step {self.progress.step}, in epoch {len(self.progress.rows) + 1}")
+
+    def train(self) -> None:
+        """Trains to the last epoch or an early stop and saves the state then, or when interrupted."""
+        rows, settings = self.progress.rows, self.settings
+        self.display = TrainingDisplay(settings.epochs, self.steps, settings.batch_size, self.progress.step)
+        with self.stop, self.display:
+            try:
+                while len(rows) < settings.epochs and not history.should_stop(rows, settings.early_stopping):
+                    self._epoch()
+            except Interrupted:
+                self.save()
+                say(f"step {self.progress.step} is saved; go on with: vit-train resume={self.run.path}")
+                raise
+            if (self.saved_step, self.saved_rows) != (self.progress.step, len(rows)):
+                self.save()
+
+    def save(self) -> None:
+        """Writes a checkpoint; unlike elsewhere, a stop request does not get in between."""
+        self._sync()
+        self.progress.seconds = time.monotonic() - self.epoch_began
+        arrays = state.all_arrays(self.model)
+        checkpoint.save(self.run.checkpoints, Checkpoint(arrays, self.best, dataclasses.asdict(self.progress)))
+        self.saved_step, self.saved_rows, self.saved_at = self.progress.step, len(self.progress.rows), time.monotonic()
+
+    def _sync(self) -> None:
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()  # JAX keeps the variables of a running epoch elsewhere
+
+    def _epoch(self) -> None:
+        progress, end = self.progress, (len(self.progress.rows) + 1) * self.steps
+        self.epoch_began = time.monotonic() - progress.seconds
+        self.display.start_epoch(len(progress.rows) + 1)
+        if progress.trained is None:
+            batches = training_batches(self.training, self.config, progress.step, end)
+            batches = shared_out(batches, self.devices.count)
+            options = {"verbose": 0, "shuffle": False}  # the batches come in their order
+            logs = self.model.fit(
+                batches, steps_per_epoch=end - progress.step, callbacks=[self.watcher], **options
+            ).history
+            self.require_good_steps()
+            images = min(len(self.training), self.steps * self.settings.batch_size)
+            speed = images / (time.monotonic() - self.epoch_began)
+            progress.trained = _figures({name: values[0] for name, values in logs.items()})
+            progress.trained["images_per_second"] = speed
+        logs = self.model.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
+        self.require_finite(logs["loss"])
+        self._end_epoch(progress.trained | {f"val_{name}": value for name, value in _figures(logs).items()})
+
+    def _end_epoch(self, figures: Row) -> None:
+        progress = self.progress
+        row: Row = {
+            "epoch": len(progress.rows) + 1,
+            "step": progress.step,
+            "learning_rate": self.learning_rate(),
+            "seconds": time.monotonic() - self.epoch_began,
+            **figures,
+        }
+        progress.rows.append(row)
+        progress.trained, progress.seconds, self.epoch_began = None, 0.0, time.monotonic()
+        if history.best(progress.rows, self.settings.checkpoint.monitor) is row:
+            self.best = state.model_arrays(self.model)
+        history.write(progress.rows, self.run.history)
+        self.log(progress.rows)
+        self.display.end_epoch(row)
+        if self.due():
+            self.save()
+
+    def after_step(self, logs: Any) -> None:
+        """Counts a step, shows it, and stops or saves if it is time to."""
+        self.progress.step += 1
+        done = self.progress.step - len(self.progress.rows) * self.steps
+        self.display.step(done, lambda: {**_figures(logs), "learning_rate": self.learning_rate()})
+        # After the last step of an epoch the validation follows, which stops, or is followed by saving, by itself.
+        if done < self.steps and (self.due() or self.stop.requested):
+            self.require_good_steps()
+            self.stop.check()
+            self.save()
+        elif time.monotonic() - self.looked_at >= _SECONDS_BETWEEN_LOOKS:
+            self.require_good_steps()
+
+    def due(self) -> bool:
+        """Whether the work since the last checkpoint is as much as may be lost."""
+        every = self.settings.checkpoint.every
+        if every.unit == "minute":
+            return time.monotonic() - self.saved_at >= every.value * 60
+        return self.progress.step - self.saved_step >= max(1, every.steps(self.steps))
+
+    def learning_rate(self) -> float:
+        """That of the latest step."""
+        return float(self.model.optimizer.schedule(max(self.progress.step - 1, 0)))
+
+    def require_good_steps(self) -> None:
+        """Raises NonFiniteLoss if there were more bad steps than may be left out; says it if some were left out."""
+        self._sync()
+        self.looked_at = time.monotonic()
+        optimizer, known = self.model.optimizer, self.bad_steps
+        self.bad_steps = int(optimizer.bad_steps.numpy())
+        if optimizer.halted:
+            step = int(optimizer.iterations.numpy()) + 1
+            raise self._non_finite("loss or a gradient", step, float(optimizer.schedule(step - 1)))
+        if self.bad_steps > known:
+            say(f"note: {self.bad_steps} of at most {self.settings.skip_bad_steps} bad steps are left out so far")
+
+    def require_finite(self, validation_loss: float) -> None:
+        """Raises NonFiniteLoss if the loss is infinite or undefined on the validation images."""
+        if not math.isfinite(validation_loss):
+            raise self._non_finite("validation loss", self.progress.step, self.learning_rate())
+
+    def _non_finite(self, what: str, step: int, learning_rate: float) -> NonFiniteLoss:
+        good = (
+            f"the last good checkpoint is that of step {self.saved_step}" if self.saved_step else "nothing is saved yet"
+        )
+        return NonFiniteLoss(
+            f"the {what} is not finite in epoch {(step - 1) // self.steps + 1} at step {step}, at learning rate "
+            f"{learning_rate:g}; {good}; lower optimizer.learning_rate, lengthen schedule.warmup, set "
+            "optimizer.clip_norm=1, or leave up to N such steps out with train.skip_bad_steps=N"
+        )
+
+
+class _Watcher(keras.callbacks.Callback):
+    """Tells the trainer what `fit` and `evaluate` do."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.trainer = trainer
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self.trainer.metrics:
+            state.assign(self.trainer.metrics, ("metrics", self.model.metrics_variables))
+            self.trainer.metrics = {}
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.trainer.after_step(logs)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.trainer.stop.check()
+
+
+def _figures(logs: Any) -> Row:
+    """What Keras says of an epoch so far, as history.csv has it; its own "loss" would not get over a bad step."""
+    columns = {"loss": "cross_entropy", "accuracy": "accuracy", "top5_accuracy": "top5_accuracy"}
+    return {column: float(logs[name]) for column, name in columns.items()}
