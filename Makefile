@@ -38,7 +38,7 @@ lint: .venv/installed-dev  ## check style and format
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 
-format: .venv/installed-dev  ## mend what lint complains of, as far as ruff can
+format: .venv/installed-dev  ## fix what lint complains of, as far as ruff can
 	$(RUN)/ruff check --fix
 	$(RUN)/ruff format
 

@@ -3,7 +3,7 @@
 python -m benchmarks.matmul_free [BACKEND]
 
 `make parity` makes the environment of the library. Each side has a process of its own, in which it trains 32 images of
-72x72 per step, with the AdamW of Keras; the two take turns, so that what else runs on the machine is shared out. Says
+72x72 per step, with the AdamW of Keras; the two take turns, so that what else runs on the machine is split. Says
 the time per step of both and their ratio, as median and range over the rounds.
 """
 

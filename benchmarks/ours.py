@@ -48,7 +48,7 @@ def train(config: Any, count: int) -> None:
         def after_step(self, logs: Any) -> None:
             super().after_step(logs)
             if self.progress.step == 1:
-                self.require_good_steps()  # waits for the device
+                self.require_finite_steps()  # waits for the device
                 turns.first_step_done()
 
     def after_epoch(rows: list[dict[str, float]]) -> None:

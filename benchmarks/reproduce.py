@@ -1,6 +1,6 @@
 """Measures a row of docs/results.md: reproduce.py ROW [--seeds 0,1,2] [KEY=VALUE ...], see rows.yaml.
 
-A seed that was interrupted goes on where it was; one that is in docs/results.json is not measured again.
+A seed that was interrupted continues where it was; one that is in docs/results.json is not measured again.
 """
 
 import argparse

@@ -51,7 +51,7 @@ def test_a_disk_that_refuses_is_a_sentence(tmp_path):
     with pytest.raises(CheckpointError) as error, console.logged_to(tmp_path / "train.log"):
         raise OSError(28, "No space left on device", str(file))
     assert str(error.value) == (
-        f"{file}: cannot be written or read (No space left on device); make room or mend the disk, then go on with "
+        f"{file}: cannot be written or read (No space left on device); make room or fix the disk, then continue with "
         f"resume={tmp_path}"
     )
 

@@ -165,7 +165,7 @@ def test_a_run_directory_that_vanishes_is_one_sentence(tiny, tmp_path, after_ste
 
 
 def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, tmp_path, after_step):
-    """A limit of the system's on the size of files stands for the quota; the run then goes on as if it never was."""
+    """A limit of the system's on the size of files stands for the quota; the run then continues as if it never was."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     after_step(3, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1])))
     try:

@@ -13,7 +13,7 @@ RUN = (
     "dataset.validation=0.2",
     "train.batch_size=28",  # 299 and 75 images: the last batch of training and that of validation are odd
     "train.steps_per_epoch=null",
-    "train.skip_bad_steps=1",
+    "train.skip_nonfinite_steps=1",
     "train.checkpoint.every=5",
     "optimizer.clip_norm=0.5",
 )
@@ -103,7 +103,7 @@ def replicas_after_each(config, gradients):
         strategy = tf.distribute.get_strategy()
         variable = keras.Variable(np.float32([1, -2, 0.5]))
         schedule = Schedule("cosine", 1e-2, 0, 100, 0.0)
-        optimizer = AdamW(schedule, decay="independent", weight_decay=0.1, bad_steps_allowed=1)
+        optimizer = AdamW(schedule, decay="independent", weight_decay=0.1, nonfinite_steps_allowed=1)
         optimizer.build([variable])
     step = tf.function(lambda gradient: optimizer.apply([gradient], [variable]))
     states = []

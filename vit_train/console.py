@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: progress and lines on stderr, results on stdout."""
+"""What a person sees during a run: progress and lines on stderr, results on stdout."""
 
 import logging
 import sys
@@ -45,7 +45,7 @@ def logged_to(path: Path) -> Iterator[None]:
         logger.exception("the run directory")
         raise CheckpointError(
             f"{error.filename or path.parent}: cannot be written or read ({error.strerror or error}); make room or "
-            f"mend the disk, then go on with resume={path.parent}"
+            f"fix the disk, then continue with resume={path.parent}"
         ) from error
     except Exception as error:
         logger.exception("unexpected error")
@@ -62,7 +62,7 @@ class _LogFile(logging.FileHandler):
 
 
 def say(text: str) -> None:
-    """One line for the user while the run goes on."""
+    """One line for the user during a run."""
     logger.info(text)
     stderr.print(text, markup=False)
 

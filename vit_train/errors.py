@@ -1,4 +1,4 @@
-"""What can go wrong in a way a user can mend; each kind has its exit code."""
+"""What can go wrong in a way a user can fix; each kind has its exit code."""
 
 import signal
 

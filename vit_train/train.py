@@ -62,7 +62,7 @@ def train(config: Config) -> writer.Report:
                 found = evaluate.predict(deployed, batches.as_numpy_iterator())
             predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
             report = writer.of_training(config, run, sizes, network.count_params(), rows)
-            report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.bad_steps.numpy()))
+            report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.nonfinite_steps.numpy()))
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
             return story.conclude(report, run, config, deployed, dataset.test, training)
 
@@ -81,7 +81,7 @@ def _begin(
     precision, reason = choose(config.compute)
     environment = {**describe_environment(devices.name, devices.count), "precision": precision}
     environment["data_sha256"] = dataset.fingerprint
-    writer.remove(run)  # the report of a run that goes on
+    writer.remove(run)  # the report of a run that continues
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
     for note in dataset.notes:

@@ -20,7 +20,7 @@ model.attention_initializer model.export_ternary
 optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.exclude optimizer.beta_1 optimizer.beta_2
 optimizer.epsilon optimizer.clip_norm
 schedule.name schedule.warmup schedule.final
-train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_bad_steps
+train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_nonfinite_steps
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices

@@ -1,4 +1,4 @@
-"""The warp against Keras' own preprocessing layers."""
+"""The resample against Keras' own preprocessing layers."""
 
 import numpy as np
 import pytest
@@ -29,10 +29,10 @@ def draw(count, config=BASIC, seed=1, epoch=0, first=0, size=72):
     return draw_transforms(config, seed, examples, tf.constant(epoch, tf.int64), (32, 32), size).numpy()
 
 
-def warped(images, transforms, size=72):
-    from vit_train.data.augmentation import warp
+def resampled(images, transforms, size=72):
+    from vit_train.data.augmentation import resample
 
-    return warp(images, transforms, size).numpy()
+    return resample(images, transforms, size).numpy()
 
 
 @pytest.mark.parametrize("size", [16, 32, 72])
@@ -42,8 +42,8 @@ def test_without_augmentation_it_is_keras_resizing(images, size):
     from vit_train.data.augmentation import resize_transforms
 
     expected = keras.ops.convert_to_numpy(keras.layers.Resizing(size, size)(images.astype("float32")))
-    np.testing.assert_allclose(warped(images, resize_transforms(512, (32, 32), size), size), expected, atol=2e-3)
-    np.testing.assert_allclose(warped(images, draw(512, NONE, size=size), size), expected, atol=2e-3)
+    np.testing.assert_allclose(resampled(images, resize_transforms(512, (32, 32), size), size), expected, atol=2e-3)
+    np.testing.assert_allclose(resampled(images, draw(512, NONE, size=size), size), expected, atol=2e-3)
 
 
 def test_images_need_not_be_square():
@@ -53,7 +53,7 @@ def test_images_need_not_be_square():
 
     images = np.random.default_rng(0).integers(0, 256, (3, 20, 50, 3), dtype=np.uint8)
     expected = tf.image.resize(images, (24, 24)).numpy()
-    np.testing.assert_allclose(warped(images, resize_transforms(3, (20, 50), 24), 24), expected, atol=2e-3)
+    np.testing.assert_allclose(resampled(images, resize_transforms(3, (20, 50), 24), 24), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("size", [8, 32, 72])
@@ -69,7 +69,7 @@ def test_far_turned_and_shrunk_it_is_tensorflows_own_transform(images, size):
         interpolation="BILINEAR",
         fill_mode="REFLECT",
     )
-    difference = np.abs(warped(images, transforms, size) - expected)
+    difference = np.abs(resampled(images, transforms, size) - expected)
     # A coordinate on the edge between two pixels may be rounded to either side.
     assert np.quantile(difference, 0.999) < 0.05
     assert difference.mean() < 0.001
@@ -79,7 +79,7 @@ def test_a_flip_is_keras_flip(images):
     import tensorflow as tf
 
     config = load_config(["augment.rotation=0", "augment.zoom=0"]).augment
-    result = warped(images, draw(512, config, size=32), 32)
+    result = resampled(images, draw(512, config, size=32), 32)
     flipped = np.array([not np.allclose(a, b, atol=1e-2) for a, b in zip(result, images, strict=True)])
     assert 0.42 < flipped.mean() < 0.58
     expected = np.where(flipped[:, None, None, None], tf.image.flip_left_right(images), images)
@@ -111,7 +111,7 @@ def test_the_distribution_is_that_of_keras_layers(images, operation):
     keep = own if operation == "all" else {operation: own[operation]}
     config = load_config(["augment=none", *(f"augment.{name}={value}" for name, value in keep.items())]).augment
     image = np.repeat(images[:1], 4096, axis=0)
-    ours = warped(image, draw(4096, config))
+    ours = resampled(image, draw(4096, config))
     theirs = keras.layers.Resizing(72, 72)(image.astype("float32"))
     for layer in keras_layers()[operation]:
         theirs = layer(theirs, training=True)
@@ -119,7 +119,7 @@ def test_the_distribution_is_that_of_keras_layers(images, operation):
     assert np.abs(ours.mean(0) - theirs.mean(0)).max() < 5
     assert np.abs(ours.mean(0) - theirs.mean(0)).mean() < 1
     assert np.abs(ours.std(0) - theirs.std(0)).max() < 5
-    # Extremes inside the image; at its border Keras reflects after each operation, one warp reflects once.
+    # Extremes inside the image; at its border Keras reflects after each operation, one resample reflects once.
     inside = (slice(None), slice(18, 54), slice(18, 54))
     for extreme in (np.min, np.max):
         assert np.abs(extreme(ours[inside], 0) - extreme(theirs[inside], 0)).mean() < 3

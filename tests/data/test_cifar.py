@@ -321,7 +321,7 @@ def test_a_folder_in_a_members_place_cannot_be_read(tiny: Tiny, elsewhere: Path)
     (folder / tiny.files.test).unlink()
     (folder / tiny.files.test).mkdir()
     message = load_error(tiny.name, elsewhere)
-    assert f"{folder / tiny.files.test}: cannot be read (Is a directory); mend that" in message
+    assert f"{folder / tiny.files.test}: cannot be read (Is a directory); fix that" in message
 
 
 @pytest.mark.parametrize("locked", ["members/test", "members", "packed.tar.gz"])

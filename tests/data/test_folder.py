@@ -125,10 +125,10 @@ def test_copies_are_split_off_together(single):
 
 # What is done to a good folder with train and test, and how the sentence begins that comes of it.
 FAULTS = {
-    "no root": (shutil.rmtree, "{root}: cannot be read (No such file or directory); mend that; dataset.root must hold"),
+    "no root": (shutil.rmtree, "{root}: cannot be read (No such file or directory); fix that; dataset.root must hold"),
     "root is a file": (
         lambda root: (shutil.rmtree(root), root.touch()),
-        "{root}: cannot be read (Not a directory); mend that; dataset.root must hold train/CLASS/* and test/CLASS/*",
+        "{root}: cannot be read (Not a directory); fix that; dataset.root must hold train/CLASS/* and test/CLASS/*",
     ),
     "no class": (
         lambda root: [shutil.rmtree(path) for path in root.glob("train/*")],
@@ -184,11 +184,11 @@ FAULTS = {
     ),
     "broken link": (
         lambda root: (root / "test/dog/2.png").symlink_to("nowhere"),
-        "{root}/test/dog/2.png: cannot be read (No such file or directory); mend that, replace or remove the file",
+        "{root}/test/dog/2.png: cannot be read (No such file or directory); fix that, replace or remove the file",
     ),
     "link to itself": (
         lambda root: (root / "test/dog/2.png").symlink_to("2.png"),
-        "{root}/test/dog/2.png: cannot be read (Too many levels of symbolic links); mend that",
+        "{root}/test/dog/2.png: cannot be read (Too many levels of symbolic links); fix that",
     ),
     "name of a file in Latin-1": (
         lambda root: Path(os.fsdecode(bytes(root) + b"/test/dog/\xe9.png")).touch(),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vit_train.data.image_files import read_picture
+from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 16 * 24 * 3).reshape(16, 24, 3).round().astype(np.uint8)
@@ -19,7 +19,7 @@ FORMATS = ("jpeg", "png", "webp", "bmp", "gif")
 
 
 def read_at_its_own_size(path):
-    return read_picture(path, 16, 24)
+    return read_image_file(path, 16, 24)
 
 
 def encoded(image, kind, **options):
@@ -105,7 +105,7 @@ def test_the_middle_is_kept_and_nothing_stretched(tmp_path, height, width):
     rows, columns = np.mgrid[:height, :width]
     inside = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2) < side * 0.4
     Image.fromarray((inside * 255).astype(np.uint8)).save(path)
-    grey = read_picture(path, 20, 20)[..., 0] / 255.0
+    grey = read_image_file(path, 20, 20)[..., 0] / 255.0
     assert grey.mean() == pytest.approx(np.pi * 0.16, abs=0.02)
     np.testing.assert_allclose(grey, grey[::-1], atol=0.01)
     np.testing.assert_allclose(grey, grey[:, ::-1], atol=0.01)
@@ -125,7 +125,7 @@ def test_scaling_down_averages_fine_detail(tmp_path, kind):
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 255
     Image.fromarray(stripes).save(path, kind, quality=95)
-    np.testing.assert_allclose(read_picture(path, 16, 16).astype(int)[2:-2, 2:-2], 128, atol=8)
+    np.testing.assert_allclose(read_image_file(path, 16, 16).astype(int)[2:-2, 2:-2], 128, atol=8)
 
 
 def png(width, height, data):
@@ -176,7 +176,7 @@ def test_what_cannot_be_opened(tmp_path):
     reasons = {"absent": "No such file", "link": "No such file", "loop": "Too many levels of symbolic links",
                ".": "Is a directory"}  # fmt: skip
     for name, reason in reasons.items():
-        with pytest.raises(DataError, match=rf"cannot be read \({reason}.*mend that, replace or remove the file$"):
+        with pytest.raises(DataError, match=rf"cannot be read \({reason}.*fix that, replace or remove the file$"):
             read_at_its_own_size(tmp_path / name)
 
 
@@ -194,7 +194,7 @@ def test_broken_exif_and_great_size_are_no_fault_and_no_warning(tmp_path):
     exif = encoded(Image.fromarray(GRADIENT), "jpeg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03" * 3)
     (tmp_path / "a.jpg").write_bytes(exif)
     Image.new("1", (10_000, 10_000)).save(tmp_path / "b.png")
-    code = "import sys, pathlib; from vit_train.data.image_files import read_picture as read\n"
+    code = "import sys, pathlib; from vit_train.data.image_files import read_image_file as read\n"
     code += "for name in sys.argv[1:]: print(read(pathlib.Path(name), 16, 24).shape)"
     command = [sys.executable, "-W", "always", "-c", code, tmp_path / "a.jpg", tmp_path / "b.png"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -215,7 +215,7 @@ def test_any_bytes_are_a_picture_or_one_sentence(tmp_path_factory, whole, data):
     path = tmp_path_factory.getbasetemp() / "fuzzed"
     path.write_bytes(changed)
     try:
-        pixels = read_picture(path, 16, 24)
+        pixels = read_image_file(path, 16, 24)
     except DataError as error:
         assert str(error).startswith(f"{path}: is ")
         assert "\n" not in str(error)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vit_train.data.image_files import PictureFiles, read_picture
+from vit_train.data.image_files import ImageFiles, read_image_file
 from vit_train.data.images import Examples
 
 
@@ -18,7 +18,7 @@ def sources(tmp_path_factory):
         Image.fromarray(image).save(path)
     labels, values = np.arange(12, dtype=np.int32) % 3, images.reshape(12, -1, 3).astype(np.int64)
     sums = np.stack([values.sum(axis=1), (values**2).sum(axis=1)], axis=1)
-    return Examples(images, labels), PictureFiles(np.array(paths, object), labels, sums, (7, 9))
+    return Examples(images, labels), ImageFiles(np.array(paths, object), labels, sums, (7, 9))
 
 
 def test_files_and_memory_are_the_same_source(sources):
@@ -40,6 +40,6 @@ def test_statistics_of_channels(sources):
 
 
 def test_files_are_read_at_the_size_asked_for(sources):
-    files = PictureFiles(sources[1].paths, sources[1].labels, sources[1].sums, (5, 5))
+    files = ImageFiles(sources[1].paths, sources[1].labels, sources[1].sums, (5, 5))
     for row, image in enumerate(files.read(np.arange(12))):
-        np.testing.assert_array_equal(image, read_picture(Path(files.paths[row]), 5, 5))
+        np.testing.assert_array_equal(image, read_image_file(Path(files.paths[row]), 5, 5))

@@ -104,10 +104,10 @@ def test_evaluation_goes_through_all_in_order(examples, config):
 def test_short_batches_are_filled_up_for_several_devices(devices, count):
     import tensorflow as tf
 
-    from vit_train.data.pipeline import shared_out
+    from vit_train.data.pipeline import sharded
 
     inputs, labels = {"images": np.arange(count * 2).reshape(count, 2)}, np.arange(count)
-    (batch,) = shared_out(tf.data.Dataset.from_tensors((inputs, labels)), devices).as_numpy_iterator()
+    (batch,) = sharded(tf.data.Dataset.from_tensors((inputs, labels)), devices).as_numpy_iterator()
     if devices == 1:
         assert len(batch) == 2
         return

@@ -65,10 +65,16 @@ BASE = {
     "train.checkpoint.monitor": [LONG, "optimizer.learning_rate=0.05"],
 }
 # Seen elsewhere: data sets, backends and devices in test_backends.py, placement in test_pipeline.py (it does not change
-# a figure), bad steps in test_guard.py, run directories in test_train.py, checkpoints in test_kills.py, figures in
-# test_story.py, logs in test_loggers.py, models in test_recipes.py and test_export.py.
+# a metric), non-finite steps in test_guard.py, run directories in test_train.py, checkpoints in test_kills.py, figures
+# in test_story.py, logs in test_loggers.py, models in test_recipes.py and test_export.py.
 ELSEWHERE = {"dataset.name", "model.name", "compute.backend", "compute.devices", "outputs", "resume"}
-ELSEWHERE |= {"augment.placement", "train.checkpoint.every", "train.skip_bad_steps", "figures", "model.export_ternary"}
+ELSEWHERE |= {
+    "augment.placement",
+    "train.checkpoint.every",
+    "train.skip_nonfinite_steps",
+    "figures",
+    "model.export_ternary",
+}
 ELSEWHERE |= {"logging.tensorboard", "logging.mlflow"}
 
 

@@ -1,4 +1,4 @@
-"""Real processes, really killed: what goes on ends bit for bit as what was never stopped."""
+"""Real processes, really killed: what continues ends bit for bit as what was never stopped."""
 
 import functools
 import json
@@ -50,7 +50,7 @@ def test_killed_at_random_it_ends_as_if_left_alone(unbroken, tmp_path, backend):
         (run,) = tmp_path.glob("outputs/*/*")
         asked = f"resume={run.relative_to(tmp_path)}"
         if "is saved" in stderr:
-            assert re.search(rf"step \d+ is saved; go on with: vit-train {asked}\n", stderr)
+            assert re.search(rf"step \d+ is saved; continue with: vit-train {asked}\n", stderr)
         process = start(asked, cwd=tmp_path)
     else:
         code, _, stderr = finish(process)
@@ -104,7 +104,7 @@ def test_auto_starts_and_goes_on(tmp_path):
     assert code == 143, stderr
     code, _, stderr = finish(start(*LONG, "resume=auto", cwd=tmp_path))
     assert code == 0, stderr
-    assert "going on after step" in stderr
+    assert "resuming after step" in stderr
     assert len(list(tmp_path.glob("outputs/*/*"))) == 1
 
 

@@ -77,9 +77,9 @@ def test_files_train_as_the_same_images_in_memory_do(whole, config, monkeypatch)
 
 def test_the_model_takes_pictures_of_the_size_it_sees(begun, pictures):
     from vit_train import load_model
-    from vit_train.data.image_files import read_picture
+    from vit_train.data.image_files import read_image_file
 
-    images = np.stack([read_picture(path, 8, 8) for path in sorted(pictures.glob("red/*"))])
+    images = np.stack([read_image_file(path, 8, 8) for path in sorted(pictures.glob("red/*"))])
     assert load_model(str(begun / "model.keras")).predict(images, verbose=0).shape == (25, 3)
 
 
@@ -121,8 +121,8 @@ def test_a_test_picture_that_vanishes_is_named_too(begun, config):
 def test_a_picture_that_vanishes_stops_the_run_which_can_go_on(begun, whole, config):
     with vanishing("train") as paths, pytest.raises(DataError) as error:
         train(config(f"resume={begun}"))
-    assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory); mend that")
-    assert str(error.value).endswith(f"; with the file as it was, resume={begun} goes on")
+    assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory); fix that")
+    assert str(error.value).endswith(f"; with the file as it was, resume={begun} continues")
     log = (begun / "train.log").read_text(encoding="utf-8")
     assert log.splitlines()[-1].endswith(f"ERROR {error.value}")
     assert "Traceback" not in log

@@ -109,13 +109,13 @@ def test_a_sweep_that_is_killed_stops_its_jobs_and_goes_on_to_the_same_end(tmp_p
     (run,) = tmp_path.glob("outputs/*/*/jobs/*/*/*")
     deadline = time.monotonic() + 60
     while RunDir(run).in_use:
-        assert time.monotonic() < deadline, "the job goes on"
+        assert time.monotonic() < deadline, "the job continues"
         time.sleep(0.05)
     assert not RunDir(run).finished
     code, stdout, stderr = finish(start(*arguments, "sweep.resume=auto", cwd=tmp_path))
     sweep = run.parents[3]
     assert (code, stdout[-1]) == (1, str(sweep.relative_to(tmp_path))), stderr
-    assert "going on after step" in (run / "train.log").read_text()
+    assert "resuming after step" in (run / "train.log").read_text()
     best, failed = csv.DictReader((sweep / "sweep.csv").read_text().splitlines())
     report = alone("train.epochs=8", "seed=1")
     assert float(best["validation_accuracy"]) == report["validation"]["accuracy"]
@@ -165,7 +165,7 @@ def test_a_stop_is_handed_on_to_the_jobs(tmp_path, number):
     process.send_signal(number)
     code, stdout, stderr = finish(process)
     assert (code, stdout) == (128 + number, []), stderr
-    assert f"go on with: vit-train -m sweep.resume={sweep.relative_to(tmp_path)}\n" in stderr
+    assert f"continue with: vit-train -m sweep.resume={sweep.relative_to(tmp_path)}\n" in stderr
     assert states(sweep) == ["interrupted", "interrupted", "waiting"]
 
 

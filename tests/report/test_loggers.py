@@ -129,7 +129,9 @@ def test_a_log_that_fails_is_a_note_and_the_run_goes_on(tiny, tmp_path, monkeypa
 
     monkeypatch.setattr(MlflowClient, "log_batch", fail)
     run = RunDir(tmp_path.joinpath(train(tiny(TENSORBOARD, MLFLOW)).run_dir))
-    note = "note: logging.mlflow ended early (OSError: [Errno 28] No space left on device); the run goes on without it"
+    note = (
+        "note: logging.mlflow ended early (OSError: [Errno 28] No space left on device); the run continues without it"
+    )
     assert capsys.readouterr().err.count(note) == 1
     assert "Traceback" in run.log.read_text()
     assert run.finished

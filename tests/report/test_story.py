@@ -84,7 +84,7 @@ def test_a_run_without_a_report_is_one_sentence(run):
 
 
 def test_a_stopped_run_says_so_and_how_to_go_on(stopped, tiny):
-    """After the first epoch of two; then it goes on and says that it is complete."""
+    """After the first epoch of two; then it continues and says that it is complete."""
     path = stopped(tiny("figures=true")).path
     report = json.loads((path / "report.json").read_text())
     assert (report["status"], report["error"], report["test"]) == ("interrupted", "stopped by SIGTERM", None)

@@ -107,7 +107,7 @@ def test_a_full_disk_leaves_the_old_one_and_says_so(tmp_path, monkeypatch, call)
             checkpoint.save(tmp_path, state(2))
     assert str(error.value) == (
         f"{tmp_path}/step-0000000002: could not be written (No space left on device); the checkpoint before it is as "
-        f"it was; make room or mend the disk, then go on with resume={tmp_path.parent}"
+        f"it was; make room or fix the disk, then continue with resume={tmp_path.parent}"
     )
     assert names(tmp_path) == ["step-0000000001"]
     assert checkpoint.load(tmp_path)[0].progress["step"] == 1

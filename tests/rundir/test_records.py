@@ -21,7 +21,7 @@ def test_states(made):
         ([("INFO", "vit, 129,041 parameters"), ("ERROR", "the loss is nan in epoch 1")], "failed"),
         ([("ERROR", "unexpected error\nTraceback (most recent call last):\n  File ...\nKeyError: 1")], "failed"),
         ([("ERROR", "stopped by SIGTERM")], "interrupted"),
-        ([("ERROR", "the loss is nan"), ("INFO", "going on after step 6, in epoch 1")], "interrupted"),
+        ([("ERROR", "the loss is nan"), ("INFO", "resuming after step 6, in epoch 1")], "interrupted"),
         ([], "interrupted"),
     ],
 )

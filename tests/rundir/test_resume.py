@@ -1,4 +1,4 @@
-"""Which run goes on, with which config; runs themselves are killed and resumed in end_to_end/test_kills.py."""
+"""Which run continues, with which config; runs themselves are killed and resumed in end_to_end/test_kills.py."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_a_run_brings_its_own_config(make):
         "model.depth=3",
         "train.epochs=150",
         "train.checkpoint.every='1 minute'",
-        "train.skip_bad_steps=1",
+        "train.skip_nonfinite_steps=1",
         "compute.devices=all",
         "outputs=/x",
     ],

@@ -16,7 +16,7 @@ def test_one_at_a_time_has_the_whole_machine():
         (2, [], ["", ""]),
     ],
 )
-def test_cores_are_shared_out_evenly(jobs, cores, expected):
+def test_cores_are_sharded_evenly(jobs, cores, expected):
     assert [share.cores for share in shares(jobs, cores, [])] == expected
 
 
@@ -29,7 +29,7 @@ def test_each_job_has_a_gpu_of_its_own_while_there_are_enough():
 
 
 @pytest.mark.parametrize(("value", "gpus"), [("", []), ("-1", []), ("1,0", ["1", "0"])])
-def test_gpus_that_are_already_chosen_are_those_shared_out(monkeypatch, value, gpus):
+def test_gpus_that_are_already_chosen_are_those_sharded(monkeypatch, value, gpus):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
     assert visible_gpus() == gpus
 

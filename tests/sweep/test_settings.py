@@ -85,7 +85,7 @@ def test_what_is_given_replaces_that_of_a_ready_sweep():
             "hydra/launcher=submitit_slurm",
             "hydra/launcher=submitit_slurm: is not how launchers are chosen here; use sweep.launcher=slurm",
         ),
-        ("resume=auto", "resume=auto: cannot be part of a sweep; sweep.resume=DIR goes on with a sweep"),
+        ("resume=auto", "resume=auto: cannot be part of a sweep; sweep.resume=DIR continues with a sweep"),
         ("outputs=a,b", "outputs=a,b: cannot be part of a sweep; its runs are in one folder, so set outputs=DIR"),
     ],
 )

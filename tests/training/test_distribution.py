@@ -14,7 +14,7 @@ from vit_train.machine.backend import device_name
 from vit_train.train import train
 
 TESTS = Path(__file__).parents[1]
-PARTS = ("variable", "iterations", "momentum", "velocity", "bad_steps")
+PARTS = ("variable", "iterations", "momentum", "velocity", "nonfinite_steps")
 
 
 @pytest.fixture(scope="module", params=["tensorflow", "jax"])
@@ -34,7 +34,7 @@ def close(a, b):
 
 
 def test_two_devices_train_as_one(found):
-    """With odd last batches, a bad step and clipping; on JAX with dropout. Losses are running means of an epoch."""
+    """With odd last batches, a non-finite step and clipping; on JAX with dropout. Losses are running means."""
     one, two = found["one"], found["two"]
     assert len(one["losses"]) == 22
     for part in ("losses", "history", "test"):
@@ -66,15 +66,15 @@ def test_the_run_says_what_trains_it(found):
     assert f"{found['backend']} float32 on cpu\n" in found["one"]["log"]
 
 
-def test_a_batch_that_cannot_be_shared_out_creates_nothing(found):
+def test_a_batch_that_cannot_be_sharded_creates_nothing(found):
     assert found["created"] == []
     assert found["refused"] == (
-        "train.batch_size=33: cannot be shared out evenly to the 2 devices of compute.devices=all; use 32 or 34"
+        "train.batch_size=33: cannot be split evenly to the 2 devices of compute.devices=all; use 32 or 34"
     )
 
 
 def test_the_replicas_of_tensorflow_stay_alike(found):
-    """The second of them has an undefined gradient in the bad step; then both have the weights of before."""
+    """The second of them has an undefined gradient in the non-finite step; then both have the weights of before."""
     if found["backend"] != "tensorflow":
         pytest.skip("JAX has one step for all devices")
     assert all(first == second for first, second in found["replicas"])
@@ -83,7 +83,7 @@ def test_the_replicas_of_tensorflow_stay_alike(found):
         assert before[part] == after[part] != on[part]
         assert np.isfinite(on[part]).all()
     assert [state["iterations"] for state in (before, after, on)] == [1, 2, 3]
-    assert [state["bad_steps"] for state in (before, after, on)] == [0, 1, 1]
+    assert [state["nonfinite_steps"] for state in (before, after, on)] == [0, 1, 1]
 
 
 def test_each_replica_of_tensorflow_drops_something_else(found):

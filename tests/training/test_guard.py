@@ -1,4 +1,4 @@
-"""Bad steps: what they leave alone, and when they end a run."""
+"""Non-finite steps: what they leave alone, and when they end a run."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ def optimizer_after(*gradients, allowed=0):
 
     variable = keras.Variable(np.float32([1, -2, 0.5]))
     schedule = Schedule("cosine", 1e-2, 0, 100, 0.0)
-    optimizer = AdamW(schedule, decay="independent", weight_decay=0.1, bad_steps_allowed=allowed)
+    optimizer = AdamW(schedule, decay="independent", weight_decay=0.1, nonfinite_steps_allowed=allowed)
     for gradient in gradients:
         optimizer.apply([np.float32(gradient)], [variable])
     return optimizer, variable
@@ -31,7 +31,7 @@ def optimizer_after(*gradients, allowed=0):
 
 def state(optimizer, variable):
     """All that a step may change but the counts."""
-    counts = (optimizer.iterations, optimizer.bad_steps)
+    counts = (optimizer.iterations, optimizer.nonfinite_steps)
     slots = [slot for slot in optimizer.variables if not any(slot is count for count in counts)]
     assert len(slots) == 2
     return [np.array(each) for each in (variable, *slots)]
@@ -45,7 +45,7 @@ def equal(a, b):
 def test_a_bad_step_changes_neither_weights_nor_moments(bad):
     before, after = optimizer_after(GOOD, allowed=1), optimizer_after(GOOD, bad, allowed=1)
     assert equal(before, after)
-    assert (int(after[0].iterations), int(after[0].bad_steps), after[0].halted) == (2, 1, False)
+    assert (int(after[0].iterations), int(after[0].nonfinite_steps), after[0].halted) == (2, 1, False)
 
 
 def test_after_an_allowed_bad_step_training_goes_on():
@@ -55,7 +55,7 @@ def test_after_an_allowed_bad_step_training_goes_on():
 def test_after_one_too_many_nothing_changes_any_more():
     before, after = optimizer_after(GOOD, BAD, allowed=1), optimizer_after(GOOD, BAD, BAD, GOOD, BAD, allowed=1)
     assert equal(before, after)
-    assert (int(after[0].iterations), int(after[0].bad_steps), after[0].halted) == (2, 2, True)
+    assert (int(after[0].iterations), int(after[0].nonfinite_steps), after[0].halted) == (2, 2, True)
 
 
 def test_an_infinite_loss_is_a_bad_step_even_if_its_gradient_is_finite():
@@ -116,7 +116,7 @@ def test_a_bad_step_ends_the_run_and_names_itself(tiny, poisoned, tmp_path):
     assert str(error.value) == (
         "the loss or a gradient is not finite in epoch 2 at step 3, at learning rate 0.001; the last good checkpoint "
         "is that of step 2; lower optimizer.learning_rate, lengthen schedule.warmup, set optimizer.clip_norm=1, or "
-        "leave up to N such steps out with train.skip_bad_steps=N"
+        "leave up to N such steps out with train.skip_nonfinite_steps=N"
     )
     (run,) = tmp_path.glob("*/*")
     assert json.loads((run / "report.json").read_text())["status"] == "failed"
@@ -127,9 +127,9 @@ def test_a_bad_step_ends_the_run_and_names_itself(tiny, poisoned, tmp_path):
 
 def test_allowed_bad_steps_are_left_out_and_counted(tiny, poisoned, capsys):
     poisoned(1, 2)
-    report = train(tiny("train.skip_bad_steps=2"))
+    report = train(tiny("train.skip_nonfinite_steps=2"))
     assert report.training["skipped_steps"] == 2
-    assert "note: 2 of at most 2 bad steps are left out so far" in capsys.readouterr().err
+    assert "note: 2 of at most 2 non-finite steps are skipped so far" in capsys.readouterr().err
     with (Path(report.run_dir) / "history.csv").open(newline="") as file:
         assert all(np.isfinite([float(value) for value in row.values()]).all() for row in csv.DictReader(file))
 
@@ -139,7 +139,7 @@ def test_a_run_that_ended_so_goes_on_when_more_is_allowed(tiny, poisoned, tmp_pa
     with pytest.raises(NonFiniteLoss):
         train(tiny("train.checkpoint.every=1"))
     (run,) = tmp_path.glob("*/*")
-    report = train(tiny(f"resume={run}", "train.checkpoint.every=1", "train.skip_bad_steps=1"))
+    report = train(tiny(f"resume={run}", "train.checkpoint.every=1", "train.skip_nonfinite_steps=1"))
     assert (report.training["steps"], report.training["skipped_steps"]) == (4, 1)
 
 
@@ -148,7 +148,8 @@ import keras, numpy as np
 from vit_train.training.optimizer import AdamW, Schedule
 inputs = keras.Input((2,))
 model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
-model.compile(AdamW(Schedule("constant", 0.1, 0, 9, 1.0), decay="scaled", weight_decay=0.1, bad_steps_allowed=1), "mse")
+optimizer = AdamW(Schedule("constant", 0.1, 0, 9, 1.0), decay="scaled", weight_decay=0.1, nonfinite_steps_allowed=1)
+model.compile(optimizer, "mse")
 def fit(value):
     model.fit(np.full((4, 2), value, "float32"), np.ones((4, 1), "float32"), batch_size=4, verbose=0)
     return [np.array(v) for v in model.trainable_variables + model.optimizer.variables[2:4]]

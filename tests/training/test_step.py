@@ -44,7 +44,7 @@ def test_elementwise_work_is_compiled_and_no_random_numbers_are_kept(trainer):
     functions = graph.library.function
     compiled = [node.op for each in functions if each.attr["_XlaMustCompile"].b for node in each.node_def]
     everything = [node.op for node in graph.node] + [node.op for each in functions for node in each.node_def]
-    assert compiled.count("Erf") == 2 * 2  # of both layers, on the way forth and back; blocks share them
+    assert compiled.count("Erf") == 2 * 2  # of both layers, in the forward pass and back; blocks share them
     assert everything.count("Erf") == compiled.count("Erf")
     assert everything.count("Rsqrt") == compiled.count("Rsqrt") == 1  # of LayerNorm
     assert not [kind for kind in everything if "Random" in kind or kind == "SquaredDifference"]

@@ -17,7 +17,7 @@ vit-train trains Vision Transformers on small images and leaves a run directory 
   vit-train -m sweep.trials=N KEY=interval(A,B)    Bayesian search over lists, ranges and intervals
   vit-train -m sweep=NAME ...                      a ready sweep or search
   vit-train -m sweep.launcher=slurm|ray ...        on a cluster
-  vit-train -m sweep.resume=DIR                    go on with a sweep; auto instead of DIR takes the newest such one
+  vit-train -m sweep.resume=DIR                    continue with a sweep; auto instead of DIR takes the newest such one
   vit-train --cfg job [...]                        print the resolved config and stop
   vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
   vit-train --version | --help
@@ -27,7 +27,7 @@ Examples
   vit-train dataset=cifar100 model.depth=8                     the reference, 100 epochs
   vit-train dataset=cifar10 dataset.fraction=0.1 train.epochs=5 train.early_stopping.patience=2
   vit-train compute.backend=jax compute.precision=bfloat16 augment.placement=device
-  vit-train resume=auto dataset=cifar100                       go on where the newest such run was stopped
+  vit-train resume=auto dataset=cifar100                       continue where the newest such run was stopped
   vit-train -m model.depth=4,8 optimizer.learning_rate=1e-3,3e-4
 
 Tab completion: eval "$(vit-train -sc install=bash)", or zsh, or fish.

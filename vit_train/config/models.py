@@ -42,7 +42,7 @@ class VitConfig(PatchModelConfig):
 
     name: Literal["vit"] = key("the architecture")
     heads: int = key("attention heads per block", minimum=1)
-    key_dim: int | None = key("width of a head; null shares projection_dim out among the heads", minimum=1)
+    key_dim: int | None = key("width of a head; null splits projection_dim among the heads", minimum=1)
     pooling: Literal["flatten", "average", "class_token"] = key("how tokens become one vector")
     position_embedding: Literal["learned", "sincos", "none"] = key("what tells tokens apart by place")
     attention_initializer: Literal["glorot_2021", "glorot"] = key(

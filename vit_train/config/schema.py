@@ -20,9 +20,9 @@ class DatasetConfig:
     root: str | None = key(
         "folder or archive with the official files, which null looks for and then downloads; or the folder of pictures"
     )
-    fraction: float = key("share of train and test images to use, the same share of every class", above=0, maximum=1)
+    fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
     validation: float | Literal["last"] = key(
-        "share of train images held out, drawn from every class; 'last' takes the last tenth as keras.io does",
+        "fraction of train images held out, drawn from every class; 'last' takes the last tenth as keras.io does",
         above=0, below=1,
     )  # fmt: skip
 
@@ -36,7 +36,7 @@ class DatasetConfig:
         if self.validation == "last":
             raise ConfigError(
                 "dataset.validation=last: the pictures of dataset=folder come class by class, so the last tenth is of "
-                "the last classes only; give a share such as 0.1"
+                "the last classes only; give a fraction such as 0.1"
             )
 
 
@@ -46,9 +46,9 @@ class AugmentConfig:
 
     flip: bool = key("mirror left to right in half of the draws")
     rotation: float = key("largest rotation to either side, in full turns", minimum=0, maximum=0.5)
-    zoom: float = key("largest zoom of height and of width, each drawn alone, as a share", minimum=0, below=1)
+    zoom: float = key("largest zoom of height and of width, each drawn alone, as a fraction", minimum=0, below=1)
     placement: Literal["host", "device"] = key(
-        "warp in tf.data on the CPU, or in front of the model on the accelerator"
+        "resample in tf.data on the CPU, or in front of the model on the accelerator"
     )
 
 
@@ -62,14 +62,14 @@ class OptimizerConfig:
         "per step a weight loses weight_decay (as tensorflow-addons) or weight_decay * learning rate (Keras) of itself"
     )
     exclude: tuple[str, ...] = key("regular expressions; a variable whose path one of them finds is not decayed")
-    beta_1: float = key("share of the old mean of gradients kept per step", minimum=0, below=1)
-    beta_2: float = key("share of the old mean of squared gradients kept per step", minimum=0, below=1)
+    beta_1: float = key("fraction of the old mean of gradients kept per step", minimum=0, below=1)
+    beta_2: float = key("fraction of the old mean of squared gradients kept per step", minimum=0, below=1)
     epsilon: float = key("added to the root of the mean squared gradient", above=0)
     clip_norm: float | None = key("largest norm of all gradients together; null does not clip", above=0)
 
     @property
     def decay_per_step(self) -> float:
-        """The share of itself that a weight loses per step at the highest learning rate."""
+        """The fraction of itself that a weight loses per step at the highest learning rate."""
         return self.weight_decay * (self.learning_rate if self.decay == "scaled" else 1)
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class ScheduleConfig:
 
     name: Literal["constant", "cosine"] = key("shape after the warmup")
     warmup: Duration = key("linear rise from 0 before anything else")
-    final: float = key("learning rate at the end, as a share of the highest", minimum=0, maximum=1)
+    final: float = key("learning rate at the end, as a fraction of the highest", minimum=0, maximum=1)
 
     def __post_init__(self) -> None:
         if self.warmup.unit == "minute":
@@ -120,7 +120,7 @@ class TrainConfig:
     batch_size: int = key("images per step", minimum=1)
     steps_per_epoch: int | None = key("steps per epoch; null goes through all training images", minimum=1)
     reshuffle: bool = key("whether every epoch has an order of its own; false repeats the first one's")
-    skip_bad_steps: int = key(
+    skip_nonfinite_steps: int = key(
         "steps with an infinite or undefined loss or gradient to leave out before training ends", minimum=0
     )
     early_stopping: EarlyStoppingConfig
@@ -136,7 +136,7 @@ class ComputeConfig:
         "type of activations; bfloat16 keeps weights and loss in float32; auto takes it where it is known to be faster"
     )
     devices: Literal["auto", "cpu", "gpu", "all"] = key(
-        "auto takes a GPU if the backend finds one; cpu never does, gpu must; all shares each batch out to all it finds"
+        "auto takes a GPU if the backend finds one; cpu never does, gpu must; all splits each batch over all it finds"
     )
 
     def __post_init__(self) -> None:
@@ -170,7 +170,9 @@ class Config:
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
     outputs: str = key("folder that receives the run directory")
     figures: bool = key("whether to draw figures at the end of the run, which takes some seconds")
-    resume: str | None = key("a run directory to go on with; auto takes the newest unfinished run of the same config")
+    resume: str | None = key(
+        "a run directory to continue with; auto takes the newest unfinished run of the same config"
+    )
 
     def __post_init__(self) -> None:
         warmup = self.schedule.warmup
@@ -189,9 +191,9 @@ class SweepConfig:
     """What a sweep can be told besides what its runs are; only with -m, and in no run's config."""
 
     launcher: LauncherConfig
-    jobs: int = key("runs at once; on this machine they share out the GPUs, one each, and the CPU cores", minimum=1)
-    resume: str | None = key("a sweep's folder to go on with; auto takes the newest of the same command")
-    retry_failed: bool = key("whether going on with a sweep also starts its failed runs again")
+    jobs: int = key("runs at once; on this machine they split the GPUs, one each, and the CPU cores", minimum=1)
+    resume: str | None = key("a sweep's folder to continue with; auto takes the newest of the same command")
+    retry_failed: bool = key("whether continuing with a sweep also starts its failed runs again")
     trials: int | None = key(
         "runs of a Bayesian search, which may vary KEY=interval(A,B) too; null runs every combination", minimum=1
     )

@@ -2,7 +2,7 @@
 
 A transform is a row [a0, a1, a2, b0, b1, b2, 0, 0] of float32: the pixel (x, y) of the result takes its value from
 (a0 x + a1 y + a2, b0 x + b1 y + b2) of the source, in pixel indices, between pixels bilinearly, outside by reflection.
-One warp with the product of all maps replaces one interpolation each.
+One resample with the product of all maps replaces one interpolation each.
 """
 
 import math
@@ -57,7 +57,7 @@ def _transforms(
 
 # As one loop, by XLA, it is five times as fast as TensorFlow's ImageProjectiveTransformV3.
 @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-def warp(images: tf.Tensor, transforms: tf.Tensor, size: int) -> tf.Tensor:
+def resample(images: tf.Tensor, transforms: tf.Tensor, size: int) -> tf.Tensor:
     """uint8 [B, H, W, C] and float32 [B, 8] -> float32 [B, size, size, C], values in [0, 255]."""
     _, height, width, channels = images.shape
     pixels = tf.reshape(images, [-1, height * width, channels])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vit_train.console import say, stderr
-from vit_train.data.image_files import read_picture
+from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
 
 Sums = npt.NDArray[np.int64]
@@ -19,7 +19,7 @@ Sums = npt.NDArray[np.int64]
 _FAULTS_SHOWN = 20
 
 
-def check_pictures(paths: Sequence[str], side: int) -> tuple[Sums, list[bytes]]:
+def check_image_files(paths: Sequence[str], side: int) -> tuple[Sums, list[bytes]]:
     """Reads every file at `side` x `side`, in as many threads as there are processors, and keeps none of them.
 
     Returns the sums of the values of each picture's channels and of their squares, int64 [N, 2, 3], and the sha256 of
@@ -44,7 +44,7 @@ def check_pictures(paths: Sequence[str], side: int) -> tuple[Sums, list[bytes]]:
 
 def _check(path: str, side: int) -> tuple[Sums, bytes, DataError | None]:
     try:
-        values = read_picture(Path(path), side, side).reshape(-1, 3).astype(np.int64)
+        values = read_image_file(Path(path), side, side).reshape(-1, 3).astype(np.int64)
     except DataError as error:
         return np.zeros((2, 3), np.int64), b"", error
     with Path(path).open("rb") as file:

@@ -96,7 +96,7 @@ def load_cifar(name: str, root: str | None) -> Dataset:
     except OSError as error:
         raise DataError(
             f"{error.filename or f'dataset={name}'}: cannot be read ({error.strerror or error}); "
-            f"mend that, or name a good copy with dataset.root"
+            f"fix that, or name a good copy with dataset.root"
         ) from error
     return Dataset(
         name=name,

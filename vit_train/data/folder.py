@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vit_train.data.check import check_pictures
+from vit_train.data.check import check_image_files
 from vit_train.data.copies import copy_notes
-from vit_train.data.image_files import PictureFiles
+from vit_train.data.image_files import ImageFiles
 from vit_train.data.images import Dataset
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
@@ -27,12 +27,12 @@ def load_folder(root: str, side: int) -> Dataset:
 
     Without a test part, a fifth of every class is it. Labels follow the alphabetical order of the classes' names.
 
-    Raises DataError, naming what to mend, if a file or folder cannot be used; nothing on the disk is changed.
+    Raises DataError, naming what to fix, if a file or folder cannot be used; nothing on the disk is changed.
     """
     try:
         return _load(expanded(root), side)
     except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend that; {LAYOUT}") from error
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); fix that; {LAYOUT}") from error
 
 
 def _load(root: Path, side: int) -> Dataset:
@@ -47,11 +47,11 @@ def _load(root: Path, side: int) -> Dataset:
     ]
     paths = [path for path, _, _ in rows]
     labels = np.array([label for _, label, _ in rows], np.int32)
-    sums, digests = check_pictures(paths, side)
+    sums, digests = check_image_files(paths, side)
     in_test = np.array([test for _, _, test in rows])
     if "test" not in parts:
         in_test = _choose_test(labels, digests, names)
-    pictures = PictureFiles(np.array(paths, object), labels, sums, (side, side))
+    pictures = ImageFiles(np.array(paths, object), labels, sums, (side, side))
     return Dataset(
         name="folder",
         train=pictures.take(np.flatnonzero(~in_test)),

@@ -22,7 +22,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 warnings.filterwarnings("ignore", module="PIL")
 
 
-def read_picture(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
+def read_image_file(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
     """uint8 [height, width, 3], RGB: the middle of the picture, scaled with antialiasing, nothing stretched.
 
     It is turned as its EXIF block says; of an animation it is the first frame, of a transparent picture what is seen on
@@ -37,7 +37,7 @@ def read_picture(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
             return _fitted(path, file, height, width)
     except OSError as error:
         reason = error.strerror or error
-        raise DataError(f"{path}: cannot be read ({reason}); mend that, replace or remove the file") from error
+        raise DataError(f"{path}: cannot be read ({reason}); fix that, replace or remove the file") from error
 
 
 def _fitted(path: Path, file: IO[bytes], height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -68,7 +68,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 @dataclass(frozen=True, eq=False)
-class PictureFiles:
+class ImageFiles:
     """An ImageSource on disk: only paths, labels and sums are in memory, a picture is read each time it is needed."""
 
     paths: npt.NDArray[np.object_]  # str [N]
@@ -79,13 +79,13 @@ class PictureFiles:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: Indices) -> "PictureFiles":
+    def take(self, indices: Indices) -> "ImageFiles":
         """The examples at `indices`, in that order."""
-        return PictureFiles(self.paths[indices], self.labels[indices], self.sums[indices], self.size)
+        return ImageFiles(self.paths[indices], self.labels[indices], self.sums[indices], self.size)
 
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """The pictures at `indices`; raises DataError, naming the file, if one is no longer there or sound."""
-        return np.stack([read_picture(Path(path), *self.size) for path in self.paths[indices]])
+        return np.stack([read_image_file(Path(path), *self.size) for path in self.paths[indices]])
 
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """From the sums; nothing is read."""

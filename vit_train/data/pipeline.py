@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from vit_train.config.schema import Config
-from vit_train.data.augmentation import draw_transforms, resize_transforms, warp
+from vit_train.data.augmentation import draw_transforms, resample, resize_transforms
 from vit_train.data.images import ImageSource
 from vit_train.errors import DataError
 
@@ -52,7 +52,7 @@ def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset
     return _made_ahead(raw_batches(examples, config.train.batch_size), batch)
 
 
-def shared_out(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
+def sharded(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
     """The batches, each filled up to a multiple of `devices` examples; with one device just as they are.
 
     They are (inputs, labels, weights) then, weights float32 [B]: 0 for the examples that only fill up, and for the
@@ -95,7 +95,7 @@ def _made_ahead(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.da
 def _inputs(images: tf.Tensor, transforms: tf.Tensor, config: Config) -> Any:
     if config.augment.placement == "device":
         return {"images": images, "transforms": transforms}
-    return warp(images, transforms, config.model.image_size)
+    return resample(images, transforms, config.model.image_size)
 
 
 _faults: list[DataError] = []  # met while batches were made
@@ -126,5 +126,5 @@ def data_errors(resumable: Path | None = None) -> Iterator[None]:
     except tf.errors.OpError:
         if not _faults:
             raise
-        advice = f"; with the file as it was, resume={resumable} goes on" if resumable else ""
+        advice = f"; with the file as it was, resume={resumable} continues" if resumable else ""
         raise DataError(f"{_faults[0]}{advice}") from None

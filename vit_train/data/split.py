@@ -12,7 +12,7 @@ _TRAIN_FRACTION, _TEST_FRACTION, _VALIDATION = range(3)
 
 
 def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    """The same share of every class of the train and of the test images, in their old order.
+    """The same fraction of every class of the train and of the test images, in their old order.
 
     Raises ConfigError if a class would be left without an image.
     """
@@ -20,7 +20,7 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
         return dataset
 
     def part(examples: ImageSource, stream: int) -> ImageSource:
-        chosen = _share_of_each_class(examples.labels, fraction, (seed, stream))
+        chosen = _fraction_of_each_class(examples.labels, fraction, (seed, stream))
         _require_all_classes(dataset, examples.labels[chosen], f"dataset.fraction={fraction:g}")
         return examples.take(chosen)
 
@@ -31,22 +31,22 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
 def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[ImageSource, ImageSource]:
     """Splits the train images into (train, validation), both in their old order.
 
-    `validation` is a share, drawn from every class, or "last": the last tenth of the rows, as `validation_split=0.1` of
-    Keras' `fit` takes it. Raises ConfigError if a class is left without an image to learn from or, for a share, to
+    `validation` is a fraction, drawn from every class, or "last": the last tenth of the rows, as Keras' `fit` takes it for
+    `validation_split=0.1`. Raises ConfigError if a class is left without an image to learn from or, for a fraction, to
     validate on.
     """
     labels = dataset.train.labels
     if isinstance(validation, str):
         held_out = np.arange(len(labels) - max(1, len(labels) // 10), len(labels))
     else:
-        held_out = _share_of_each_class(labels, validation, (seed, _VALIDATION))
+        held_out = _fraction_of_each_class(labels, validation, (seed, _VALIDATION))
         _require_all_classes(dataset, labels[held_out], f"dataset.validation={validation:g}")
     kept = np.setdiff1d(np.arange(len(labels)), held_out)
     _require_all_classes(dataset, labels[kept], f"dataset.validation={validation}")
     return dataset.train.take(kept), dataset.train.take(held_out)
 
 
-def _share_of_each_class(labels: np.ndarray, share: float, key: tuple[int, int]) -> np.ndarray:
+def _fraction_of_each_class(labels: np.ndarray, share: float, key: tuple[int, int]) -> np.ndarray:
     """Sorted indices of round(share * count) examples of every class."""
     generator = np.random.default_rng(key)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]

@@ -1,4 +1,4 @@
-"""Dropout whose random bits are made where they are used, and once more on the way back, so that none are kept."""
+"""Dropout whose random bits are made where they are used, and once more in the backward pass, so that none are kept."""
 
 import math
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from vit_train.models.fused import one_pass
+from vit_train.models.fused import fused
 
 register = keras.saving.register_keras_serializable(package="vit_train")
 
@@ -28,7 +28,7 @@ def _mix(bits: Any) -> Any:
     return bits ^ ops.bitwise_right_shift(bits, ops.cast(16, "uint32"))
 
 
-@one_pass
+@fused
 def drop(x: Any, rate: float, seed: Any) -> Any:
     """`x` with the share `rate` of its values 0 and the others divided by 1 - rate."""
     return ops.where(kept(x, rate, seed), x * ops.cast(1 / (1 - rate), x.dtype), ops.cast(0, x.dtype))
@@ -75,13 +75,13 @@ class GeluDropout(Dropout):
         )(x)
 
 
-@one_pass
+@fused
 def _gelu_drop(x: Any, rate: float, seed: Any) -> Any:
     z = ops.cast(x, "float32")
     return ops.cast(ops.where(kept(x, rate, seed), z * _normal_cdf(z) / (1 - rate), 0.0), x.dtype)
 
 
-@one_pass
+@fused
 def _gelu_drop_gradient(x: Any, dy: Any, rate: float, seed: Any) -> Any:
     z = ops.cast(x, "float32")
     slope = _normal_cdf(z) + z * ops.exp(-z * z / 2) * (2 * math.pi) ** -0.5

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 
-def one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """Has XLA make one loop of `function` on TensorFlow, where each operation would be one; on JAX it does anyway."""
 
     @functools.cache

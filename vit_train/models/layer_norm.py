@@ -1,11 +1,11 @@
-"""Layer normalisation that goes over its tokens once on the way forth, and once on the way back."""
+"""Layer normalisation that goes over its tokens once in the forward pass, and once in the backward pass."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from vit_train.models.fused import one_pass
+from vit_train.models.fused import fused
 
 
 @keras.saving.register_keras_serializable(package="vit_train")
@@ -26,7 +26,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         return ops.cast(y_BND, self.compute_dtype)
 
 
-@one_pass
+@fused
 def _normalize(x_BND: Any, gamma_D: Any, beta_D: Any, epsilon: float) -> tuple[Any, Any, Any]:
     z_BND = ops.cast(x_BND, "float32")
     mean_BN1 = ops.mean(z_BND, axis=-1, keepdims=True)
@@ -35,7 +35,7 @@ def _normalize(x_BND: Any, gamma_D: Any, beta_D: Any, epsilon: float) -> tuple[A
     return ops.cast(z_BND * scale_BN1 * gamma_D + beta_D, x_BND.dtype), mean_BN1, scale_BN1
 
 
-@one_pass
+@fused
 def _gradients(x_BND: Any, dy_BND: Any, gamma_D: Any, mean_BN1: Any, scale_BN1: Any) -> tuple[Any, Any, Any]:
     """Of x, gamma and beta (arXiv 1607.06450)."""
     dy_BND, dtype = ops.cast(dy_BND, "float32"), x_BND.dtype

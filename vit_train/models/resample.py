@@ -1,4 +1,4 @@
-"""The warp of `data/augment.py` as a layer, for accelerators: the same pixels, on every Keras backend."""
+"""The resample of `data/augmentation.py` as a layer, for accelerators: the same pixels, on every Keras backend."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="vit_train")
-class Warp(keras.layers.Layer):
+class Resample(keras.layers.Layer):
     """Resamples images bilinearly: uint8 [B, H, W, C] and float32 transforms [B, 8] -> float32 [B, size, size, C].
 
     Transforms are rows as `vit_train.data.augmentation` describes them.

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from vit_train.models.dropout import Dropout, drop, kept
-from vit_train.models.fused import one_pass
+from vit_train.models.fused import fused
 
 
 @keras.saving.register_keras_serializable(package="vit_train")
@@ -67,8 +67,8 @@ class SelfAttention(keras.layers.MultiHeadAttention):
 def attend(queries_BMD: Any, x_BND: Any, rate: float, seed: Any) -> tuple[Any, Any]:
     """Attention with dropout: what each query gathers [B, M, D], and what its weights add up to after dropout [B, M].
 
-    On the way back, the weights after dropout are made again, and the sum over a row of the softmax's gradient is taken
-    from what the row has gathered (FlashAttention, arXiv 2205.14135, appendix B.2).
+    In the backward pass, the weights after dropout are made again, and the sum over a row of the softmax's gradient is
+    taken from what the row has gathered (FlashAttention, arXiv 2205.14135, appendix B.2).
     """
 
     def attended(queries_BMD: Any, x_BND: Any) -> Any:
@@ -91,7 +91,7 @@ def attend(queries_BMD: Any, x_BND: Any, rate: float, seed: Any) -> tuple[Any, A
     return result
 
 
-@one_pass
+@fused
 def _score_gradients(weights_BMN: Any, d_dropped_BMN: Any, rows: Any, rate: float, seed: Any) -> Any:
     """Gradients of the scores before softmax and dropout; `rows` are the results of each row with their gradients."""
     dtype = weights_BMN.dtype

@@ -23,7 +23,7 @@ def draw_reliability(calibration: Calibration) -> Figure:
     upper.set(ylabel="right answers", xlim=(0, 1), ylim=(0, 1))
     upper.legend(loc="upper left")
     lower.bar(centres, calibration.counts / calibration.counts.sum(), width, color=GREY)
-    lower.set(xlabel="confidence: probability of the most probable class", ylabel="share of images")
+    lower.set(xlabel="confidence: probability of the most probable class", ylabel="fraction of images")
     for axis in (upper.yaxis, lower.yaxis, lower.xaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     for axes in (upper, lower):

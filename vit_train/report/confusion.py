@@ -15,7 +15,7 @@ NUMBERED = 20  # up to so many classes the cells have room for numbers
 
 
 def draw_confusion(matrix: np.ndarray, class_names: Sequence[str], superclasses: Superclasses | None = None) -> Figure:
-    """The share of each class's images by predicted class; `matrix` are counts [K, K], true class by predicted class.
+    """The fraction of each class's images by predicted class; `matrix` counts images [K, K], true class by predicted.
 
     Classes are in the order of their labels or, if there are superclasses, superclass by superclass.
     """

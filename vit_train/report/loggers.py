@@ -16,7 +16,7 @@ from vit_train.rundir.layout import RunDir
 
 
 class Log(Protocol):
-    """A place for the figures of one run. It may hold some already, of an earlier process that the run goes on from."""
+    """A place for the metrics of one run. It may hold some already, of an earlier process of the same run."""
 
     def steps(self, name: str) -> set[int]:
         """Where on its x axis, the step, the figure of this name is there."""
@@ -71,7 +71,7 @@ class Loggers:
             yield
         except Exception as error:
             self.logs.pop(name, None)
-            say(f"note: logging.{name} ended early ({type(error).__name__}: {error}); the run goes on without it")
+            say(f"note: logging.{name} ended early ({type(error).__name__}: {error}); the run continues without it")
             logger.info("traceback", exc_info=True)
 
 

@@ -19,7 +19,7 @@ _EXPERIMENT = "vit-train"
 
 
 class MLflow:
-    """A Log in the experiment vit-train of OUTPUTS/mlruns; a run that goes on does so in the same MLflow run."""
+    """A Log in the experiment vit-train of OUTPUTS/mlruns; a run that continues does so in the same MLflow run."""
 
     def __init__(self, config: Config, run: RunDir) -> None:
         self.run = run

@@ -138,7 +138,7 @@ def calibration(predictions: Predictions) -> Calibration:
 
 
 def share(hits: npt.NDArray[np.bool_]) -> tuple[float, Interval]:
-    """The share of hits and its 95 % interval (Wilson's score interval)."""
+    """The fraction of hits and its 95 % interval (Wilson's score interval)."""
     low, high = binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95, method="wilson")
     return float(hits.mean()), (float(low), float(high))
 

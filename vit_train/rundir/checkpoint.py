@@ -6,7 +6,7 @@ newest; there is no pointer that could say otherwise. The one before it is kept 
 
     latest.npz      every variable of model, optimizer and metrics, in their order
     best.npz        every variable of the model in the best epoch so far; absent before the end of the first
-    progress.json   what else has to be known to go on
+    progress.json   what else has to be known to continue
     manifest.json   size and SHA-256 of each of these
 """
 
@@ -62,8 +62,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         shutil.rmtree(part, ignore_errors=True)
         reason = error.strerror or error if isinstance(error, OSError) else error
         raise CheckpointError(
-            f"{final}: could not be written ({reason}); the checkpoint before it is as it was; make room or mend the "
-            f"disk, then go on with resume={folder.parent}"
+            f"{final}: could not be written ({reason}); the checkpoint before it is as it was; make room or fix the "
+            f"disk, then continue with resume={folder.parent}"
         ) from error
 
 

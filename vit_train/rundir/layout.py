@@ -98,7 +98,7 @@ class RunDir:
 
     @property
     def checkpoints(self) -> Path:
-        """The state to go on from."""
+        """The state to continue from."""
         return self.path / "checkpoints"
 
     @property

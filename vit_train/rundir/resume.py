@@ -1,4 +1,4 @@
-"""Which run to go on with, and with which config."""
+"""Which run to continue with, and with which config."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
 from vit_train.rundir.layout import RunDir
 
-# What may differ when a run goes on: what leads further than the run has come, and what cannot change a result, or by
+# What may differ when a run continues: what leads further than the run has come, and what cannot change a result, or by
 # rounding only.
 FREE = (
     "train.epochs",
-    "train.skip_bad_steps",
+    "train.skip_nonfinite_steps",
     "train.checkpoint.every",
     "dataset.root",
     "compute.devices",

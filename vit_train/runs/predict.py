@@ -13,7 +13,7 @@ import numpy as np
 
 from vit_train.console import print_table, say_error
 from vit_train.data.folder import SUFFIXES
-from vit_train.data.image_files import read_picture
+from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
 from vit_train.rundir.find import find_run
 from vit_train.runs.loading import load
@@ -80,7 +80,7 @@ def _read(
             yield path
             continue
         try:
-            read.append((path, read_picture(path, height, width)))
+            read.append((path, read_image_file(path, height, width)))
         except DataError as error:
             yield error
         if len(read) == _BATCH:

@@ -17,7 +17,7 @@ from vit_train.sweep.pool import Pool
 
 
 def run(overrides: Sequence[str], config: str | None) -> int:
-    """Runs or goes on with a sweep and returns the exit code; the last line on stdout is its folder.
+    """Runs or continues with a sweep and returns the exit code; the last line on stdout is its folder.
 
     Raises ConfigError, and makes nothing, if no job can run.
     """
@@ -37,7 +37,7 @@ def _run(sweep: Sweep, jobs: int, launcher: Launcher) -> int:
     with display(sweep) as show:
         number = pool.run(show)
     if number is not None:
-        say(f"the sweep is stopped; go on with: vit-train -m sweep.resume={sweep.path}")
+        say(f"the sweep is stopped; continue with: vit-train -m sweep.resume={sweep.path}")
         return 128 + number
     board.write(sweep)
     board.show(sweep)
@@ -52,7 +52,7 @@ def _optuna() -> ModuleType:
 
 
 def _found(options: SweepConfig, overrides: list[str], config: str | None) -> Sweep | None:
-    """The sweep to go on with, or None to start one."""
+    """The sweep to continue with, or None to start one."""
     if options.resume is None:
         return None
     if options.resume != "auto":

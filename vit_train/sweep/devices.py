@@ -1,6 +1,6 @@
 """Sharing out one machine among the jobs that run at once.
 
-CPU cores are shared out by affinity, by which TensorFlow and JAX size their pools of threads.
+CPU cores are split by affinity, by which TensorFlow and JAX size their pools of threads.
 OMP_NUM_THREADS is not enough: JAX does not read it, and TensorFlow reads it for some of its pools only.
 """
 

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep goes on: a live table in a terminal, a line for each start and end elsewhere."""
+"""What a person sees during a sweep: a live table in a terminal, a line for each start and end elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator

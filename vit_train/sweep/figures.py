@@ -18,7 +18,7 @@ from vit_train.sweep.ranking import labels
 _COLOURS = matplotlib.colormaps["viridis"]
 _MOST_TICKS = 8  # of values that a list gave; a search has as many values as runs, and gets these in between:
 _TICKS = 5
-_APART = 0.06  # how far lines through the same value are drawn from each other, as a share of the axis
+_APART = 0.06  # how far lines through the same value are drawn from each other, as a fraction of the axis
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Scale:
         return self.places[self.values.index(value)]
 
     def share(self, place: float) -> float:
-        """A place as a share of the axis, from 0 to 1."""
+        """A place as a fraction of the axis, from 0 to 1."""
         low, high = min(self.places), max(self.places)
         return (place - low) / (high - low) if high > low else 0.5
 
 
 def _off_centre(places: Sequence[float]) -> float:
-    """How far the median is from the middle, as a share of the range: 0 for evenly spread places."""
+    """How far the median is from the middle, as a fraction of the range: 0 for evenly spread places."""
     return abs(statistics.median(places) - (places[0] + places[-1]) / 2) / (places[-1] - places[0])
 
 

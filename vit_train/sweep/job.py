@@ -1,7 +1,7 @@
 """The process of one job: `python -m vit_train.sweep.job CORES ARGUMENT ...` is `vit-train ARGUMENT ...` on CORES.
 
 Its stdin is a pipe that only the sweep can write to. When that ends, however it ends, the pipe does too, and the job
-stops as on SIGTERM: it saves its state, and nothing goes on unseen.
+stops as on SIGTERM: it saves its state, and nothing continues unseen.
 """
 
 import os

@@ -129,7 +129,7 @@ def _conclude(sweep: Sweep, job: Job, code: int, stopping: bool) -> None:
 
 
 def arguments(sweep: Sweep, job: Job) -> list[str]:
-    """Those of `vit-train` for a job: to go on with its run if there is one that can, else to start it."""
+    """Those of `vit-train` for a job: to continue with its run if there is one that can, else to start it."""
     run = sweep.run(job)
     if run and job.exit_code != CheckpointError.exit_code:
         return [f"resume={_quoted(run.path)}"]

@@ -52,7 +52,7 @@ def _with_launcher(settings: dict[str, Any]) -> dict[str, Any]:
 
 _INSTEAD = {
     "outputs": "its runs are in one folder, so set outputs=DIR",
-    "resume": "sweep.resume=DIR goes on with a sweep, sweep.resume=auto with the newest of the same command",
+    "resume": "sweep.resume=DIR continues with a sweep, sweep.resume=auto with the newest of the same command",
 }
 
 

@@ -15,7 +15,7 @@ from vit_train.machine.backend import device_name, stderr_held_back
 class Devices:
     """What trains a run: all devices that the backend finds with compute.devices=all, and else one.
 
-    Raises ConfigError if a batch, or the model on TensorFlow, cannot be shared out to them.
+    Raises ConfigError if a batch, or the model on TensorFlow, cannot be split to them.
     """
 
     def __init__(self, config: Config) -> None:
@@ -38,7 +38,7 @@ def _require_shareable(config: Config, count: int) -> None:
     if size % count:
         below, above = size // count * count, -(-size // count) * count
         raise ConfigError(
-            f"train.batch_size={size}: cannot be shared out evenly to the {count} devices of compute.devices=all; "
+            f"train.batch_size={size}: cannot be split evenly to the {count} devices of compute.devices=all; "
             f"use {f'{below} or ' if below else ''}{above}"
         )
     if config.model.name == "resnet50v2" and config.compute.backend == "tensorflow":

@@ -1,4 +1,4 @@
-"""Bad steps, whose loss or a gradient is not finite: left out on the device, before weights or figures take them."""
+"""Steps whose loss or a gradient is not finite: skipped on the device, before weights or metrics take them."""
 
 from typing import Any
 
@@ -9,26 +9,26 @@ from vit_train.training import distribution
 
 
 class GuardedAdamW(keras.optimizers.AdamW):
-    """Keras' AdamW, but weights and moments stay as they are in a bad step.
+    """Keras' AdamW, but weights and moments stay as they are in a non-finite step.
 
-    Up to `bad_steps_allowed` of them in a run are passed over; the schedule moves on meanwhile. From the next one on
+    Up to `nonfinite_steps_allowed` of them in a run are skipped; the schedule moves on meanwhile. From the next one on,
     nothing changes any more, `iterations` neither, which is then the number of steps before the one that went wrong.
     So nobody has to look at every step, which would make an accelerator wait.
     """
 
-    def __init__(self, *arguments: Any, bad_steps_allowed: int = 0, **options: Any) -> None:
+    def __init__(self, *arguments: Any, nonfinite_steps_allowed: int = 0, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.bad_steps_allowed = bad_steps_allowed
+        self.nonfinite_steps_allowed = nonfinite_steps_allowed
 
     @property
     def halted(self) -> bool:
-        """Whether there was a bad step too many."""
-        return bool(self.bad_steps > self.bad_steps_allowed)
+        """Whether there was a non-finite step too many."""
+        return bool(self.nonfinite_steps > self.nonfinite_steps_allowed)
 
     def build(self, variables: list[Any]) -> None:
         if not self.built:
             super().build(variables)
-            self.bad_steps = self.add_variable((), initializer="zeros", dtype="int32", name="bad_steps")
+            self.nonfinite_steps = self.add_variable((), initializer="zeros", dtype="int32", name="bad_steps")
 
     def scale_loss(self, loss: Any) -> Any:
         # A loss can be infinite while its gradient is finite: for softmax(logits) - 1, the logit may be -inf.
@@ -66,14 +66,16 @@ class GuardedAdamW(keras.optimizers.AdamW):
 
     def _good(self, gradients: list[Any]) -> Any:
         finite = [ops.all(ops.isfinite(gradient)) for gradient in gradients]
-        return ops.logical_and(ops.all(ops.stack(finite)), self.bad_steps <= self.bad_steps_allowed)
+        return ops.logical_and(ops.all(ops.stack(finite)), self.nonfinite_steps <= self.nonfinite_steps_allowed)
 
     def _pass_over(self) -> None:
-        self.bad_steps.assign(ops.minimum(self.bad_steps + 1, self.bad_steps_allowed + 1))
-        self.iterations.assign_add(ops.cast(self.bad_steps <= self.bad_steps_allowed, self.iterations.dtype))
+        self.nonfinite_steps.assign(ops.minimum(self.nonfinite_steps + 1, self.nonfinite_steps_allowed + 1))
+        self.iterations.assign_add(
+            ops.cast(self.nonfinite_steps <= self.nonfinite_steps_allowed, self.iterations.dtype)
+        )
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "bad_steps_allowed": self.bad_steps_allowed}
+        return {**super().get_config(), "nonfinite_steps_allowed": self.nonfinite_steps_allowed}
 
 
 @keras.saving.register_keras_serializable(package="vit_train")
@@ -81,7 +83,7 @@ class FiniteCrossEntropy(keras.metrics.Metric):
     """Mean cross-entropy, in nats, over the examples where it is finite; NaN if there are none.
 
     Labels are int [B], logits float [B, K]; examples of weight 0 are left out, all others count alike. Keras' own mean
-    of the loss would be NaN for an epoch with one bad step.
+    of the loss would be NaN for an epoch with one non-finite step.
     """
 
     def __init__(self, name: str = "cross_entropy", **options: Any) -> None:

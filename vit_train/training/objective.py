@@ -1,4 +1,4 @@
-"""The network as it is trained: with optimizer, loss and metrics, and the warp if that is on the device."""
+"""The network as it is trained: with optimizer, loss and metrics, and the resample if that is on the device."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ import numpy as np
 from vit_train.config.schema import Config
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import steps_per_epoch
-from vit_train.models.resample import Warp
+from vit_train.models.resample import Resample
 from vit_train.training.guard import FiniteCrossEntropy
 from vit_train.training.optimizer import build_optimizer
 
 
 def compile_model(network: keras.Model, training: ImageSource, config: Config) -> keras.Model:
     """The network to be trained on `training`."""
-    model = _with_warp(network, config, training.size)
+    model = _with_resampling(network, config, training.size)
     model.compile(
         optimizer=build_optimizer(config, model, steps_per_epoch(len(training), config)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -41,14 +41,14 @@ class TrainedModel(keras.Model):
         return super().compute_metrics(x, y, y_pred, once)
 
 
-def _with_warp(network: keras.Model, config: Config, source: tuple[int, int]) -> keras.Model:
+def _with_resampling(network: keras.Model, config: Config, source: tuple[int, int]) -> keras.Model:
     """A model of the same layers to compile, so that `network` stays free of what belongs to training.
 
-    The warp is in front if augmentation is placed on the device; `source` is (height, width) of the images.
+    The resample is in front if augmentation is placed on the device; `source` is (height, width) of the images.
     """
     if config.augment.placement == "host":
         return TrainedModel(network.input, network.output, name="on_host")
     images = keras.Input((*source, 3), dtype="uint8", name="images")
     transforms = keras.Input((8,), dtype="float32", name="transforms")
-    warped = Warp(config.model.image_size, name="warp")(images, transforms)
-    return TrainedModel({"images": images, "transforms": transforms}, network(warped), name="on_device")
+    resampled = Resample(config.model.image_size, name="resample")(images, transforms)
+    return TrainedModel({"images": images, "transforms": transforms}, network(resampled), name="on_device")

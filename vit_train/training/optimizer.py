@@ -10,7 +10,7 @@ from keras import ops
 
 from vit_train.config.schema import Config, OptimizerConfig
 from vit_train.errors import ConfigError
-from vit_train.models.fused import one_pass
+from vit_train.models.fused import fused
 from vit_train.training.guard import GuardedAdamW
 
 register = keras.saving.register_keras_serializable(package="vit_train")
@@ -28,7 +28,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_steps, self.total_steps = warmup_steps, total_steps
 
     def multiplier(self, step: Any) -> Any:
-        """The share of the peak at `step`, float32 in [0, 1]."""
+        """The fraction of the peak at `step`, float32 in [0, 1]."""
         step = ops.cast(step, "float32")
         value = ops.ones_like(step)
         if self.name == "cosine":
@@ -59,7 +59,7 @@ class AdamW(GuardedAdamW):
     decay="scaled":       w - weight_decay * learning_rate(step) * w    Keras 3, PyTorch
     decay="independent":  w - weight_decay * multiplier(step) * w       tensorflow-addons
 
-    where multiplier is the schedule's share of its peak: 1 when constant, and else what the documentation of
+    where multiplier is the schedule's fraction of its peak: 1 when constant, and else what the documentation of
     tensorflow-addons asks its users to schedule by hand (the paper's eta). At a learning rate of 1e-3, the same
     `weight_decay` is a thousand times stronger when independent.
     """
@@ -105,7 +105,7 @@ class AdamW(GuardedAdamW):
         return {**super().get_config(), "decay": self.decay}
 
 
-@one_pass
+@fused
 def _adam(gradient: Any, w: Any, m: Any, v: Any, decay: Any, rate: Any, constants: tuple[float, float, float]) -> Any:
     """The next weights and moments; `rate` is the learning rate without the bias of the moments."""
     share_1, share_2, epsilon = constants
@@ -133,7 +133,7 @@ def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) 
         beta_2=options.beta_2,
         epsilon=options.epsilon,
         global_clipnorm=options.clip_norm,
-        bad_steps_allowed=config.train.skip_bad_steps,
+        nonfinite_steps_allowed=config.train.skip_nonfinite_steps,
     )
     optimizer.exclude_from_weight_decay(var_list=excluded_variables(options, network))
     return optimizer

@@ -12,7 +12,7 @@ import keras
 from vit_train.config.schema import Config
 from vit_train.console import TrainingDisplay, say
 from vit_train.data.images import ImageSource
-from vit_train.data.pipeline import evaluation_batches, shared_out, steps_per_epoch, training_batches
+from vit_train.data.pipeline import evaluation_batches, sharded, steps_per_epoch, training_batches
 from vit_train.errors import Interrupted, NonFiniteLoss
 from vit_train.rundir import checkpoint, history
 from vit_train.rundir.checkpoint import Arrays, Checkpoint
@@ -22,7 +22,7 @@ from vit_train.training import state
 from vit_train.training.distribution import Devices
 from vit_train.training.interrupt import StopRequest
 
-_SECONDS_BETWEEN_LOOKS = 5.0  # at the count of bad steps; a look waits for the device
+_SECONDS_BETWEEN_LOOKS = 5.0  # at the count of non-finite steps; a look waits for the device
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Trainer:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
         self.steps = steps_per_epoch(len(training), config)
         self.devices = devices
-        self.validation = shared_out(evaluation_batches(validation, config), devices.count)
+        self.validation = sharded(evaluation_batches(validation, config), devices.count)
         self.log = log
         self.progress = Progress()
         self.best: Arrays = {}
@@ -62,7 +62,7 @@ class Trainer:
         self.stop = StopRequest()
         self.watcher = _Watcher(self)
         self.saved_step, self.saved_rows, self.saved_at = 0, 0, time.monotonic()
-        self.bad_steps, self.looked_at = 0, time.monotonic()
+        self.nonfinite_steps, self.looked_at = 0, time.monotonic()
 
     def fit(self) -> list[Row]:
         """Trains, from the newest checkpoint if there is one, and gives the model its best weights.
@@ -88,7 +88,7 @@ class Trainer:
         self.saved_step, self.saved_rows = self.progress.step, len(self.progress.rows)
         if self.progress.trained is None and self.progress.step > len(self.progress.rows) * self.steps:
             self.metrics = found.latest
-        say(f"going on after step {self.progress.step}, in epoch {len(self.progress.rows) + 1}")
+        say(f"resuming after step {self.progress.step}, in epoch {len(self.progress.rows) + 1}")
 
     def train(self) -> None:
         """Trains to the last epoch or an early stop and saves the state then, or when interrupted."""
@@ -100,7 +100,7 @@ class Trainer:
                     self._epoch()
             except Interrupted:
                 self.save()
-                say(f"step {self.progress.step} is saved; go on with: vit-train resume={self.run.path}")
+                say(f"step {self.progress.step} is saved; continue with: vit-train resume={self.run.path}")
                 raise
             if (self.saved_step, self.saved_rows) != (self.progress.step, len(rows)):
                 self.save()
@@ -123,12 +123,12 @@ class Trainer:
         self.display.start_epoch(len(progress.rows) + 1)
         if progress.trained is None:
             batches = training_batches(self.training, self.config, progress.step, end)
-            batches = shared_out(batches, self.devices.count)
+            batches = sharded(batches, self.devices.count)
             options = {"verbose": 0, "shuffle": False}  # the batches come in their order
             logs = self.model.fit(
                 batches, steps_per_epoch=end - progress.step, callbacks=[self.watcher], **options
             ).history
-            self.require_good_steps()
+            self.require_finite_steps()
             images = min(len(self.training), self.steps * self.settings.batch_size)
             speed = images / (time.monotonic() - self.epoch_began)
             progress.trained = _figures({name: values[0] for name, values in logs.items()})
@@ -163,11 +163,11 @@ class Trainer:
         self.display.step(done, lambda: {**_figures(logs), "learning_rate": self.learning_rate()})
         # After the last step of an epoch the validation follows, which stops, or is followed by saving, by itself.
         if done < self.steps and (self.due() or self.stop.requested):
-            self.require_good_steps()
+            self.require_finite_steps()
             self.stop.check()
             self.save()
         elif time.monotonic() - self.looked_at >= _SECONDS_BETWEEN_LOOKS:
-            self.require_good_steps()
+            self.require_finite_steps()
 
     def due(self) -> bool:
         """Whether the work since the last checkpoint is as much as may be lost."""
@@ -180,17 +180,18 @@ class Trainer:
         """That of the latest step."""
         return float(self.model.optimizer.schedule(max(self.progress.step - 1, 0)))
 
-    def require_good_steps(self) -> None:
-        """Raises NonFiniteLoss if there were more bad steps than may be left out; says it if some were left out."""
+    def require_finite_steps(self) -> None:
+        """Raises NonFiniteLoss if there were more non-finite steps than may be skipped; says so if some were."""
         self._sync()
         self.looked_at = time.monotonic()
-        optimizer, known = self.model.optimizer, self.bad_steps
-        self.bad_steps = int(optimizer.bad_steps.numpy())
+        optimizer, known = self.model.optimizer, self.nonfinite_steps
+        self.nonfinite_steps = int(optimizer.nonfinite_steps.numpy())
         if optimizer.halted:
             step = int(optimizer.iterations.numpy()) + 1
             raise self._non_finite("loss or a gradient", step, float(optimizer.schedule(step - 1)))
-        if self.bad_steps > known:
-            say(f"note: {self.bad_steps} of at most {self.settings.skip_bad_steps} bad steps are left out so far")
+        if self.nonfinite_steps > known:
+            allowed = self.settings.skip_nonfinite_steps
+            say(f"note: {self.nonfinite_steps} of at most {allowed} non-finite steps are skipped so far")
 
     def require_finite(self, validation_loss: float) -> None:
         """Raises NonFiniteLoss if the loss is infinite or undefined on the validation images."""
@@ -204,7 +205,7 @@ class Trainer:
         return NonFiniteLoss(
             f"the {what} is not finite in epoch {(step - 1) // self.steps + 1} at step {step}, at learning rate "
             f"{learning_rate:g}; {good}; lower optimizer.learning_rate, lengthen schedule.warmup, set "
-            "optimizer.clip_norm=1, or leave up to N such steps out with train.skip_bad_steps=N"
+            "optimizer.clip_norm=1, or leave up to N such steps out with train.skip_nonfinite_steps=N"
         )
 
 
@@ -228,6 +229,6 @@ class _Watcher(keras.callbacks.Callback):
 
 
 def _figures(logs: Any) -> Row:
-    """What Keras says of an epoch so far, as history.csv has it; its own "loss" would not get over a bad step."""
+    """What Keras says of an epoch so far, as history.csv has it; its own "loss" would stay NaN after such a step."""
     columns = {"loss": "cross_entropy", "accuracy": "accuracy", "top5_accuracy": "top5_accuracy"}
     return {column: float(logs[name]) for column, name in columns.items()}

@@ -1,4 +1,4 @@
-"""Jobs on a Slurm cluster, through submitit. They go on if the sweep dies, and the next one takes them over.
+"""Jobs on a Slurm cluster, through submitit. They continue if the sweep dies, and the next one takes them over.
 
 The sweep and the nodes see the same files, and `python` is the same on both.
 """
@@ -137,7 +137,7 @@ def _parameters(config: SlurmConfig) -> dict[str, object]:
         "timeout_min": config.time,
         "cpus_per_task": config.cpus,
         "slurm_signal_delay_s": _SECONDS_TO_SAVE,
-        # Queued again by Slurm itself, it would begin anew; sweep.resume goes on from its state.
+        # Queued again by Slurm itself, it would begin anew; sweep.resume continues from its state.
         "slurm_additional_parameters": {"no-requeue": True, **options},
         **{name: value for name, value in given.items() if value is not None},
     }
