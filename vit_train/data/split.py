@@ -31,9 +31,9 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
 def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[ImageSource, ImageSource]:
     """Splits the train images into (train, validation), both in their old order.
 
-    `validation` is a fraction, drawn from every class, or "last": the last tenth of the rows, as Keras' `fit` takes it for
-    `validation_split=0.1`. Raises ConfigError if a class is left without an image to learn from or, for a fraction, to
-    validate on.
+    `validation` is a fraction, drawn from every class, or "last": the last tenth of the rows, as `fit` of Keras takes
+    it for `validation_split=0.1`. Raises ConfigError if a class is left without an image to learn from or, for a
+    fraction, to validate on.
     """
     labels = dataset.train.labels
     if isinstance(validation, str):
