@@ -58,7 +58,7 @@ def eagerly(tensorflow: None) -> Iterator[None]:
 @pytest.fixture
 def stopped(tensorflow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Config], RunDir]:
     """Trains until a SIGTERM in the second epoch, in this process, and gives the run directory."""
-    from vit_train.train import train
+    from vit_train.run import train
 
     check, calls = StopRequest.check, iter(range(99))
 

@@ -62,7 +62,7 @@ def observe(losses):
 
 
 def outcome(config, losses):
-    from vit_train.train import train
+    from vit_train.run import train
 
     losses.clear()
     report = train(config)
@@ -82,7 +82,7 @@ def outcome(config, losses):
 
 def refusal(config):
     from vit_train.errors import ConfigError
-    from vit_train.train import train
+    from vit_train.run import train
 
     try:
         train(config)

@@ -66,7 +66,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     from vit_train.console import print_table
     from vit_train.report.writer import RESULT_HEADER, result_rows
-    from vit_train.train import train
+    from vit_train.run import train
 
     signal.signal(signal.SIGINT, _quit)
     report = train(config)

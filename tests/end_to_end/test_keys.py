@@ -8,7 +8,7 @@ import pytest
 from config.test_schema import KEYS
 
 from vit_train.errors import ConfigError
-from vit_train.train import train
+from vit_train.run import train
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -65,7 +65,7 @@ BASE = {
     "train.checkpoint.monitor": [LONG, "optimizer.learning_rate=0.05"],
 }
 # Seen elsewhere: data sets, backends and devices in test_backends.py, placement in test_pipeline.py (it does not change
-# a metric), non-finite steps in test_guard.py, run directories in test_train.py, checkpoints in test_kills.py, figures
+# a metric), non-finite steps in test_guard.py, run directories in test_run.py, checkpoints in test_kills.py, figures
 # in test_story.py, logs in test_loggers.py, models in test_recipes.py and test_export.py.
 ELSEWHERE = {"dataset.name", "model.name", "compute.backend", "compute.devices", "outputs", "resume"}
 ELSEWHERE |= {

@@ -11,7 +11,7 @@ from PIL import Image
 
 from vit_train.config.compose import load_config
 from vit_train.errors import DataError
-from vit_train.train import train
+from vit_train.run import train
 
 SIZE = ("model.image_size=8", "model.patch_size=4", "model.projection_dim=8", "model.depth=1", "model.heads=2",
         "model.head_units=[16]")  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 
 from vit_train.config.compose import load_config
 from vit_train.config.groups import groups
-from vit_train.train import train
+from vit_train.run import train
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

@@ -58,7 +58,7 @@ def without_clock(report):
 @pytest.fixture
 def alone(tensorflow, tmp_path):
     """Gives the report of a run that is no part of a sweep."""
-    from vit_train.train import train
+    from vit_train.run import train
 
     def run(*overrides):
         report = train(load_config([*TINY, f"outputs={tmp_path / 'alone'}", *overrides]))

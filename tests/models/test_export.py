@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from vit_train.train import train
+from vit_train.run import train
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

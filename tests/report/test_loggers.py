@@ -15,7 +15,7 @@ from vit_train.report.loggers import Loggers
 from vit_train.report.mlflow import MlflowClient
 from vit_train.rundir import history
 from vit_train.rundir.layout import RunDir
-from vit_train.train import train
+from vit_train.run import train
 
 TENSORBOARD, MLFLOW = "logging.tensorboard=true", "logging.mlflow=true"
 CLOCK = ("seconds", "images_per_second")

@@ -57,7 +57,7 @@ def row(epoch: int, val_accuracy: float) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def trained(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A run on digits that was really trained, if not for long; for all tests, so not to be changed."""
-    from vit_train.train import train
+    from vit_train.run import train
 
     outputs = tmp_path_factory.mktemp("trained")
     return RunDir(Path(train(load_config([*TINY, "model.image_size=16", f"outputs={outputs}"])).run_dir))

@@ -11,7 +11,7 @@ import pytest
 from two_devices import CUT
 
 from vit_train.machine.backend import device_name
-from vit_train.train import train
+from vit_train.run import train
 
 TESTS = Path(__file__).parents[1]
 PARTS = ("variable", "iterations", "momentum", "velocity", "nonfinite_steps")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vit_train.errors import NonFiniteLoss
-from vit_train.train import train
+from vit_train.run import train
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

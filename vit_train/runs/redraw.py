@@ -33,7 +33,7 @@ def redraw(path: Path) -> Report:
     run = RunDir(path)
     report, config = writer.read(run), load_config([], str(run.config))
     backend.configure(config.compute, config.seed)
-    # These import Keras, as in `vit_train.train`.
+    # These import Keras, as in `vit_train.run`.
     from vit_train import load_model
     from vit_train.data import sources, split
     from vit_train.report import story

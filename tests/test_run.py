@@ -12,7 +12,7 @@ import pytest
 from killing import differences, result_of
 
 from vit_train.errors import CheckpointError, ConfigError, NonFiniteLoss, OutOfMemory
-from vit_train.train import train
+from vit_train.run import train
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
