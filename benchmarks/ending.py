@@ -69,8 +69,8 @@ def random_images(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def report(outputs: str) -> Callable[[], object]:
     """What `vit-runs figures` does with a run of 1,437 training and 360 test images."""
-    from vit_train.runs.redraw import redraw
     from vit_train.run import train
+    from vit_train.runs.redraw import redraw
 
     short = ["train.epochs=1", "schedule.warmup=0", "figures=false"]
     run = train(load_config(["experiment=quickstart", *short, f"outputs={outputs}"]))

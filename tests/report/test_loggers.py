@@ -13,9 +13,9 @@ from tensorboard.util import tensor_util
 from vit_train.errors import ConfigError
 from vit_train.report.loggers import Loggers
 from vit_train.report.mlflow import MlflowClient
+from vit_train.run import train
 from vit_train.rundir import history
 from vit_train.rundir.layout import RunDir
-from vit_train.run import train
 
 TENSORBOARD, MLFLOW = "logging.tensorboard=true", "logging.mlflow=true"
 CLOCK = ("seconds", "images_per_second")

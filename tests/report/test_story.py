@@ -11,9 +11,9 @@ from made_up import run_of
 from vit_train.config.compose import load_config
 from vit_train.errors import CheckpointError
 from vit_train.report import gallery, inside, story
+from vit_train.run import train
 from vit_train.rundir.layout import RunDir
 from vit_train.runs.redraw import redraw
-from vit_train.run import train
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
