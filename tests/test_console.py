@@ -6,29 +6,6 @@ import pytest
 from vit_train import console
 from vit_train.errors import CheckpointError, DataError, VitTrainError
 
-ROW = {
-    "learning_rate": 1e-3,
-    "images_per_second": 512.4,
-    **{f"{part}{name}": value for part in ("", "val_") for name, value in (("loss", 2.5), ("accuracy", 0.25))},
-    "top5_accuracy": 0.5,
-    "val_top5_accuracy": 0.625,
-}
-
-
-def test_without_a_terminal_an_epoch_is_a_line_on_stderr(capsys):
-    with console.TrainingDisplay(epochs=3, steps_per_epoch=2, batch_size=8) as display:
-        display.start_epoch(1)
-        display.step(1, lambda: pytest.fail("figures are fetched only to be shown"))
-        display.end_epoch(ROW)
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.splitlines()[0] == (
-        "  epoch    loss    acc  top-5  val loss    acc  top-5       lr images/s    left"
-    )
-    assert output.err.splitlines()[1].startswith(
-        "    1/3   2.500  0.250  0.500     2.500  0.250  0.625  1.0e-03      512 "
-    )
-
 
 def test_the_log_keeps_what_is_said(tmp_path, capsys):
     with console.logged_to(tmp_path / "train.log"):

@@ -143,7 +143,7 @@ def test_a_model_larger_than_memory_is_one_sentence(tiny, tmp_path):
 @pytest.fixture
 def after_step(monkeypatch):
     """Does something once, after a chosen step: `after_step(3, action)`."""
-    from vit_train.console import TrainingDisplay
+    from vit_train.progress import TrainingDisplay
 
     show, steps = TrainingDisplay.step, itertools.count(1)
 

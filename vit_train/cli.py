@@ -77,7 +77,7 @@ def _run(arguments: list[str]) -> int:
 
 def _quit(number: int, frame: object) -> None:
     """Ends the process when there is nothing to save: C++ code that is being imported aborts on a KeyboardInterrupt."""
-    os.write(2, b"vit-train: interrupted\n")
+    os.write(2, b"\r\x1b[Kvit-train: interrupted\n" if os.isatty(2) else b"vit-train: interrupted\n")
     os._exit(128 + number)
 
 

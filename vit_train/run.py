@@ -28,6 +28,7 @@ def train(config: Config) -> writer.Report:
     Nothing is created before config and data are known to fit each other. Raises the errors of `vit_train.errors`.
     """
     loggers.require_installed(config.logging)
+    console.doing(f"loading {backend.PACKAGES[config.compute.backend]}")
     backend.configure(config.compute, config.seed)
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train.data import pipeline, sources, split
@@ -37,6 +38,7 @@ def train(config: Config) -> writer.Report:
     from vit_train.training.objective import compile_model
     from vit_train.training.trainer import Trainer
 
+    console.doing(f"reading {config.dataset.name} and building {config.model.name}")
     devices = Devices(config)
     dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
@@ -56,6 +58,7 @@ def train(config: Config) -> writer.Report:
                 pipeline.data_errors(run.path),
             ):
                 rows = Trainer(model, training, validation, config, run, devices, logs.epochs).fit()
+                console.doing(f"testing on {len(dataset.test):,} images")
                 deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
                 deployed.save(run.model)
                 batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
@@ -64,6 +67,7 @@ def train(config: Config) -> writer.Report:
             report = writer.of_training(config, run, sizes, network.count_params(), rows)
             report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.nonfinite_steps.numpy()))
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
+            console.doing("drawing the figures and pages" if config.figures else "writing the pages")
             return story.conclude(report, run, config, deployed, dataset.test, training)
 
 
@@ -84,6 +88,7 @@ def _begin(
     writer.remove(run)  # the report of a run that continues
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
+    console.say(f"run directory: {run.path}")
     for note in dataset.notes:
         console.say(note)
     compute, decay = config.compute, config.optimizer.decay_per_step

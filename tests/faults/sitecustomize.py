@@ -15,7 +15,7 @@ PLACES = {
     "replace": "pathlib:Path.replace",
     "rmtree": "shutil.rmtree",
     "check": "vit_train.training.interrupt:StopRequest.check",
-    "step": "vit_train.console:TrainingDisplay.step",
+    "step": "vit_train.progress:TrainingDisplay.step",
     "figure": "matplotlib.figure:Figure.savefig",
 }
 

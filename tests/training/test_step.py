@@ -51,7 +51,7 @@ def test_elementwise_work_is_compiled_and_no_random_numbers_are_kept(trainer):
 
 
 def test_no_step_reads_figures_from_the_device(trainer):
-    from vit_train.console import TrainingDisplay
+    from vit_train.progress import TrainingDisplay
 
     trainer.epoch_began = trainer.looked_at
     trainer.steps = 10_000

@@ -17,7 +17,7 @@ from vit_train.machine.gpu import find_gpu
 from vit_train.machine.precision import choose
 from vit_train.rundir.environment import processor
 
-_PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 _GPU_EXTRAS = {"tensorflow": "gpu", "jax": "jax-gpu", "torch": "torch"}
 _MODEL_SIZES = ("image_size", "projection_dim", "depth", "head_units")  # what fills memory, of those a model has
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -31,9 +31,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
     """
     name = compute.backend
     if importlib.util.find_spec(name) is None:
-        raise ConfigError(
-            f"compute.backend={name}: {_PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'"
-        )
+        raise ConfigError(f"compute.backend={name}: {PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'")
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up chatter; errors are raised all the same
     _take_devices(compute)
@@ -73,7 +71,7 @@ def _take_devices(compute: ComputeConfig) -> None:
             tf.config.list_physical_devices("GPU")
     if compute.devices == "gpu" and device_name() == "cpu":
         raise ConfigError(
-            f"compute.devices=gpu: {_PACKAGES[name]} finds no GPU; see whether nvidia-smi lists one, then "
+            f"compute.devices=gpu: {PACKAGES[name]} finds no GPU; see whether nvidia-smi lists one, then "
             f"pip install 'vit-train[{_GPU_EXTRAS[name]}]', or take what there is with compute.devices=auto"
         )
 

@@ -10,10 +10,11 @@ from typing import Any
 import keras
 
 from vit_train.config.schema import Config
-from vit_train.console import TrainingDisplay, say
+from vit_train.console import say
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import evaluation_batches, sharded, steps_per_epoch, training_batches
 from vit_train.errors import Interrupted, NonFiniteLoss
+from vit_train.progress import TrainingDisplay
 from vit_train.rundir import checkpoint, history
 from vit_train.rundir.checkpoint import Arrays, Checkpoint
 from vit_train.rundir.history import Row
@@ -93,7 +94,7 @@ class Trainer:
     def train(self) -> None:
         """Trains to the last epoch or an early stop and saves the state then, or when interrupted."""
         rows, settings = self.progress.rows, self.settings
-        self.display = TrainingDisplay(settings.epochs, self.steps, settings.batch_size, self.progress.step)
+        self.display = TrainingDisplay(settings.epochs, self.steps, settings.batch_size)
         with self.stop, self.display:
             try:
                 while len(rows) < settings.epochs and not history.should_stop(rows, settings.early_stopping):
@@ -133,6 +134,7 @@ class Trainer:
             speed = images / (time.monotonic() - self.epoch_began)
             progress.trained = _figures({name: values[0] for name, values in logs.items()})
             progress.trained["images_per_second"] = speed
+        self.display.start_validation()
         logs = self.model.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
         self.require_finite(logs["loss"])
         self._end_epoch(progress.trained | {f"val_{name}": value for name, value in _figures(logs).items()})
@@ -225,6 +227,7 @@ class _Watcher(keras.callbacks.Callback):
         self.trainer.after_step(logs)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.trainer.display.validation_batch()
         self.trainer.stop.check()
 
 

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vit_train.console import TrainingDisplay
 from vit_train.machine import backend
+from vit_train.progress import TrainingDisplay
 
 
 def leave(*arguments: Any) -> None:
