@@ -1,4 +1,5 @@
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,21 @@ def test_a_full_disk_costs_the_log_a_line_and_no_more(capsys):
     with console.logged_to(Path("/dev/full")):
         console.say("still training")
     assert capsys.readouterr().err == "still training\n"
+
+
+@pytest.mark.parametrize("place", ["full", "closed", "none"])
+def test_what_stderr_does_not_take_is_in_the_log_and_costs_nothing(tmp_path, monkeypatch, place):
+    with Path("/dev/full" if place == "full" else os.devnull).open("w", buffering=1) as stream:
+        if place == "closed":
+            stream.close()
+        monkeypatch.setattr("sys.stderr", None if place == "none" else stream)
+        with console.logged_to(tmp_path / "train.log"):
+            for number in range(3):
+                console.say(f"line {number}")
+        log = (tmp_path / "train.log").read_text()
+        assert log.count("stderr cannot be written to") >= 1
+        assert log.count("INFO line") == 3
+        console.say_error("after it")
 
 
 def test_an_expected_error_is_logged_in_a_line(tmp_path):

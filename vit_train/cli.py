@@ -1,8 +1,6 @@
 """The command `vit-train`: Hydra's arguments in, a run and an exit code out."""
 
 import argparse
-import os
-import signal
 import sys
 import tempfile
 import traceback
@@ -67,18 +65,13 @@ def _run(arguments: list[str]) -> int:
     from vit_train.console import print_table
     from vit_train.report.writer import RESULT_HEADER, result_rows
     from vit_train.run import train
+    from vit_train.training.interrupt import end_on_signals
 
-    signal.signal(signal.SIGINT, _quit)
+    end_on_signals()
     report = train(config)
     print_table(RESULT_HEADER, result_rows(report))
     print(report.run_dir)
     return 0
-
-
-def _quit(number: int, frame: object) -> None:
-    """Ends the process when there is nothing to save: C++ code that is being imported aborts on a KeyboardInterrupt."""
-    os.write(2, b"\r\x1b[Kvit-train: interrupted\n" if os.isatty(2) else b"vit-train: interrupted\n")
-    os._exit(128 + number)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

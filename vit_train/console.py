@@ -1,10 +1,13 @@
 """What a person sees during a run: progress and lines on stderr, results on stdout."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import IO, Any, cast
 
 from rich import box
 from rich.console import Console
@@ -14,9 +17,44 @@ from vit_train.errors import CheckpointError, VitTrainError, one_line
 
 logger = logging.getLogger("vit_train")
 _WIDEST = 1000  # a line in a file, where nothing needs to be folded
+
+
+class _Stderr:
+    """sys.stderr as it is at the moment; no output is worth a run.
+
+    Once it cannot be written to, since the terminal is gone or the disk is full, a line in train.log says so, and from
+    then on it leads nowhere, also for what is written by C++ or when Python exits.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._now(), name)
+
+    def write(self, text: str) -> int:
+        with self._dropping():
+            self._now().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._dropping():
+            self._now().flush()
+
+    def _now(self) -> Any:
+        # Rich puts a stream of its own in the place of sys.stderr while it shows a bar.
+        return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, AttributeError) as error:  # the second if it is closed, the third if it never was
+            logger.info("note: stderr cannot be written to (%s); what it would have had is in this log only", error)
+            with suppress(OSError, ValueError, AttributeError), Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), self._now().fileno())
+
+
 # Without markup, which would take a value such as [bias,norm] for a style.
 stdout = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else _WIDEST)
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stderr = Console(file=cast(IO[str], _Stderr()), highlight=False, soft_wrap=True)
 _ERASE = "\r\x1b[K"  # the line that a terminal's cursor is in
 
 
@@ -27,7 +65,7 @@ def logged_to(path: Path) -> Iterator[None]:
     Those who read data have a DataError of their own, so an OSError is about the run directory; it becomes a
     CheckpointError.
     """
-    handler = _LogFile(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -87,6 +125,12 @@ def _forget() -> None:
         _passing = False
         stderr.file.write(_ERASE)
         stderr.file.flush()
+
+
+@cache
+def say_once(text: str) -> None:
+    """The same, but only the first time that this process says it."""
+    say(text)
 
 
 def say_error(text: str, command: str = "vit-train") -> None:

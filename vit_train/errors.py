@@ -32,11 +32,11 @@ class CheckpointError(VitTrainError):
 
 
 class Interrupted(VitTrainError):
-    """SIGTERM or SIGINT; the run's state is saved and it can be resumed."""
+    """SIGTERM, SIGINT, or SIGHUP, which counts as SIGTERM; the run's state is saved and it can be resumed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.exit_code = 128 + number
+        self.exit_code = 128 + (signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
 
 class NonFiniteLoss(VitTrainError):

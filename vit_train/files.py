@@ -1,7 +1,12 @@
 """Places, and writing files so that a crash at any instant leaves the old content or the new, never a part."""
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)  # of file systems that have no such call
 
 
 def cache_folder() -> Path:
@@ -9,20 +14,49 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vit-train"
 
 
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to, with its suffix; the file gets its name, flushed, if the block ends well.
+
+    Until then, and if the block raises or writes nothing, `path` is as it was.
+    """
+    part = path.with_name(f".part-{path.name}")
+    part.unlink(missing_ok=True)  # of a process that was killed
+    try:
+        yield part
+        if part.exists():
+            with part.open("rb+") as file:
+                flush(file.fileno())
+            part.replace(path)
+    except Exception:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def replace_file(path: Path, text: str) -> None:
-    """Writes a small UTF-8 file in place of what `path` holds; raises OSError and leaves it alone if that fails."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    """Writes a small UTF-8 file in place of what `path` holds; raises OSError and leaves it alone if that fails.
+
+    A file's name that is not UTF-8 has characters that UTF-8 cannot hold; they are written as escapes, such as \\udcff.
+    """
+    with written_beside(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
-def flush_folder(folder: Path) -> None:
-    """Makes names that were created, renamed or removed in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush(descriptor: int) -> bool:
+    """Waits until a file or folder is on the disk; False if its file system cannot say. Raises OSError otherwise."""
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+        return False
+    return True
+
+
+def flush_folder(folder: Path) -> bool:
+    """Makes names that were created, renamed or removed in `folder` survive a power cut, as `flush` does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        return flush(descriptor)
     finally:
         os.close(descriptor)

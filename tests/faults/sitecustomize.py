@@ -1,6 +1,7 @@
 """Makes a process send itself a signal at a chosen point; Python imports this by itself when it is on the path.
 
-FAULT is NAME:COUNT:WHEN:SIGNAL; the signal comes at the COUNT-th call of NAME, "before" or "after" it.
+FAULT is NAME:COUNT:WHEN:SIGNAL; the signal comes at the COUNT-th call of NAME, "before" or "after" it. The NAME
+"system" counts every call that changes what is in FAULT_FOLDER, and WHEN may be "in": half of a write has happened.
 """
 
 import os
@@ -35,8 +36,22 @@ def faulty(function: Callable[..., Any], count: int, when: str, number: int) -> 
     return call
 
 
-if "FAULT" in os.environ:
-    name, count, when, number = os.environ["FAULT"].split(":")
+kept: list[Any] = []  # which would restore what it has patched if nothing held it
+
+
+def arm(name: str, count: int, when: str, number: int) -> None:
+    if name == "system":
+        from system_calls import Points, patched
+
+        points = Points(os.environ["FAULT_FOLDER"], count, when, lambda: os.kill(os.getpid(), number))
+        kept.append(patched(points))
+        kept[0].__enter__()
+        return
     place, _, attribute = PLACES[name].rpartition(".")
     owner = pkgutil.resolve_name(place)
-    setattr(owner, attribute, faulty(getattr(owner, attribute), int(count), when, signal.Signals[number]))
+    setattr(owner, attribute, faulty(getattr(owner, attribute), count, when, number))
+
+
+if "FAULT" in os.environ:
+    fault, at, when, which = os.environ["FAULT"].split(":")
+    arm(fault, int(at), when, signal.Signals[which])

@@ -1,17 +1,27 @@
 import json
+import os
 import shutil
+import stat
 
 import numpy as np
 import pytest
+from faults.system_calls import each
 
 from vit_train.errors import CheckpointError
 from vit_train.rundir import checkpoint
 from vit_train.rundir.checkpoint import Checkpoint
 
 
-def state(step):
+def state(step, number=0):
+    progress = {"step": step, "number": number, "rows": [{"loss": 1 / 3}]}
     arrays = {"model/0000/a": np.full((3, 4), step, np.float32), "optimizer/0000/iteration": np.int32(step)}
-    return Checkpoint(arrays, {"model/0000/a": np.zeros((3, 4), np.float32)}, {"step": step, "rows": [{"loss": 1 / 3}]})
+    return Checkpoint(arrays, {"model/0000/a": np.zeros((3, 4), np.float32)}, progress)
+
+
+@pytest.fixture
+def no_disk(monkeypatch):
+    """Flushes take no time."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def names(folder):
@@ -63,35 +73,100 @@ def test_without_a_sound_one_it_is_an_error(tmp_path):
         checkpoint.load(tmp_path)
 
 
-def test_a_crash_while_writing_leaves_the_old_one(tmp_path, monkeypatch):
-    """At every call that touches the disk, the process is gone; a new one finds the checkpoint before."""
-    (tmp_path / "a").mkdir()
-    checkpoint.save(tmp_path / "a", state(1))
-    crashes = 0
-    for call in range(1, 100):
-        folder = tmp_path / f"crash-{call}"
-        shutil.copytree(tmp_path / "a", folder)
-        counter = iter(range(call, -1, -1))
+@pytest.mark.parametrize("steps", [(2, 4, 8), (8, 8), (8, 8, 8)])
+def test_killed_at_any_system_call_the_old_state_is_loaded_or_the_new_one(tmp_path, steps, no_disk):
+    """The process is gone before, in and after each call; a new one finds a state, saves the next, and tidies up."""
+    folder, kept = tmp_path / "checkpoints", tmp_path / "kept"
+    kept.mkdir()
+    for number, step in enumerate(steps[:-1]):
+        checkpoint.save(kept, state(step, number))
+    old, new = len(steps) - 2, len(steps) - 1
+    shutil.copytree(kept, folder)
+    stops = 0
+    for stopped in each(folder, lambda: checkpoint.save(folder, state(steps[-1], new))):
+        found, damages = checkpoint.load(folder)
+        assert found.progress["number"] in ((old, new) if stopped else (new,))
+        assert damages == []
+        assert found.latest["model/0000/a"][0, 0] == found.progress["step"]
+        checkpoint.tidy(folder)
+        assert checkpoint.load(folder)[0].progress["number"] >= found.progress["number"]
+        checkpoint.save(folder, state(9, 3))
+        checkpoint.save(folder, state(9, 4))
+        assert len(names(folder)) == 2
+        assert names(folder)[1] == "step-0000000009-2"
+        assert checkpoint.load(folder)[0].progress["number"] == 4
+        shutil.rmtree(folder)
+        shutil.copytree(kept, folder)
+        stops += stopped
+    assert stops >= 36
 
-        class Crash(BaseException):
-            pass
 
-        def fsync(descriptor, counter=counter, error=Crash):
-            if next(counter, 0) == 1:
-                raise error
+def test_the_first_checkpoint_of_a_killed_save_is_used_if_it_is_whole(tmp_path, no_disk):
+    loads = set()
+    for _ in each(tmp_path, lambda: checkpoint.save(tmp_path, state(1))):
+        checkpoint.tidy(tmp_path)
+        found, _ = checkpoint.load(tmp_path)
+        loads.add(found is None)
+        assert [path.name for path in tmp_path.iterdir()] == [] if found is None else ["step-0000000001"]
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+    assert loads == {True, False}
 
-        with monkeypatch.context() as patched:
-            patched.setattr("os.fsync", fsync)
-            try:
-                checkpoint.save(folder, state(2))
-            except Crash:
-                crashes += 1
-            else:
-                break
-        assert checkpoint.load(folder)[0].progress["step"] in (1, 2)
-        checkpoint.save(folder, state(3))
-        assert checkpoint.load(folder)[0].progress["step"] == 3
-    assert crashes == 6
+
+def test_a_step_saved_again_takes_the_place_of_the_first(tmp_path):
+    for number, step in enumerate((1, 4, 4, 4, 6)):
+        checkpoint.save(tmp_path, state(step, number))
+        assert checkpoint.load(tmp_path)[0].progress["number"] == number
+    assert names(tmp_path) == ["step-0000000004-3", "step-0000000006"]
+
+
+def test_a_damaged_one_does_not_cost_a_sound_one(tmp_path):
+    """The newest is damaged, the one before it is taken; then two are saved, before and at the step of the damaged."""
+    for step in (4, 8):
+        checkpoint.save(tmp_path, state(step))
+    (tmp_path / "step-0000000008" / "latest.npz").write_bytes(b"")
+    checkpoint.save(tmp_path, state(6))
+    assert names(tmp_path) == ["step-0000000004", "step-0000000006"]
+
+
+def test_an_old_one_that_cannot_be_removed_is_a_note(tmp_path, monkeypatch, capsys):
+    def refuse(path, **options):
+        raise OSError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", refuse)
+        for step in (1, 2, 3, 4):
+            checkpoint.save(tmp_path, state(step))
+    assert checkpoint.load(tmp_path)[0].progress["step"] == 4
+    note = f"note: {tmp_path}/.step-0000000001.old: is not needed and cannot be removed (Operation not permitted);"
+    assert capsys.readouterr().err.count(note) == 1
+    checkpoint.save(tmp_path, state(5))
+    assert names(tmp_path) == ["step-0000000004", "step-0000000005"]
+
+
+def test_a_folder_that_cannot_be_flushed_is_noted_once(tmp_path, monkeypatch, capsys):
+    fsync = os.fsync
+
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(22, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    for step in (1, 2):
+        checkpoint.save(tmp_path, state(step))
+    assert capsys.readouterr().err.count("cannot flush a folder") == 1
+    assert names(tmp_path) == ["step-0000000001", "step-0000000002"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", '{"latest.npz": 1}', '{"/dev/zero": {"bytes": 0, "sha256": ""}}']
+)
+def test_a_manifest_that_is_none_is_a_damage(tmp_path, text):
+    checkpoint.save(tmp_path, state(1))
+    (tmp_path / "step-0000000001" / "manifest.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"is damaged \(manifest.json "):
+        checkpoint.load(tmp_path)
 
 
 @pytest.mark.parametrize("call", ["fsync", "mkdir", "rename"])

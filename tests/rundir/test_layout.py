@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -40,3 +42,15 @@ def test_a_vanished_directory_is_named(tmp_path):
     run = RunDir(tmp_path / "gone")
     with pytest.raises(CheckpointError, match=rf"^{run.path}: cannot be written to"), run.locked():
         pass
+
+
+def test_a_file_system_without_locks_is_noted_once(tmp_path, monkeypatch, capsys):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    run = RunDir(tmp_path)
+    for _ in range(2):
+        with run.locked():
+            assert not run.in_use
+    assert capsys.readouterr().err.count("its file system has no locks") == 1

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,7 +10,7 @@ from vit_train.errors import Interrupted
 from vit_train.training.interrupt import StopRequest
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
 def test_a_signal_waits_for_the_check(number, code):
     before = signal.getsignal(number)
     with StopRequest() as stop:
@@ -20,6 +21,34 @@ def test_a_signal_waits_for_the_check(number, code):
     assert error.value.exit_code == code
     assert str(error.value) == f"stopped by {number.name}"
     assert signal.getsignal(number) is before
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_another_thread_it_waits_for_no_signal():
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        stop = pool.submit(StopRequest().__enter__).result()
+    assert not stop.requested
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 143)])
+def test_where_nothing_is_to_be_saved_a_signal_ends_the_process(name, code):
+    script = (
+        "import os, signal\nfrom vit_train.training.interrupt import end_on_signals\n"
+        f"end_on_signals()\nos.kill(os.getpid(), signal.{name})\nprint('still here')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", f"vit-train: stopped by {name}\n")
 
 
 def test_a_second_signal_ends_the_process_at_once():

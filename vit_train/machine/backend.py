@@ -1,6 +1,7 @@
 """Chooses Keras' backend, precision and devices. Must run before anything imports Keras."""
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import sys
@@ -61,6 +62,8 @@ def _take_devices(compute: ComputeConfig) -> None:
         import jax
 
         jax.devices()  # JAX takes its accelerator before TensorFlow, needed for tf.data only, is loaded
+    if name == "torch":
+        _load_torch()
     with stderr_held_back():
         import tensorflow as tf
 
@@ -74,6 +77,16 @@ def _take_devices(compute: ComputeConfig) -> None:
             f"compute.devices=gpu: {PACKAGES[name]} finds no GPU; see whether nvidia-smi lists one, then "
             f"pip install 'vit-train[{_GPU_EXTRAS[name]}]', or take what there is with compute.devices=auto"
         )
+
+
+def _load_torch() -> None:
+    """Loads PyTorch and the compiler that it loads later, Triton, before TensorFlow.
+
+    Each of the two has an LLVM of its own whose symbols clash: Triton after TensorFlow ends in a segmentation fault.
+    """
+    with suppress(ImportError):  # PyTorch has it on Linux only, and not in its builds for processors
+        importlib.import_module("triton")
+    importlib.import_module("torch")
 
 
 def _keep_compiled_programs() -> None:

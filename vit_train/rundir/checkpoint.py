@@ -3,6 +3,7 @@
 A checkpoint is the folder `checkpoints/step-NNNNNNNNNN`. It is written under another name, flushed, read back and
 compared, and only then given its name. So a folder of that name is complete, and the one with the highest step is the
 newest; there is no pointer that could say otherwise. The one before it is kept in case the disk damages the newest.
+A step that is saved again is `step-NNNNNNNNNN-2`, since one folder cannot take the place of another in one step.
 
     latest.npz      every variable of model, optimizer and metrics, in their order
     best.npz        every variable of the model in the best epoch so far; absent before the end of the first
@@ -13,8 +14,9 @@ newest; there is no pointer that could say otherwise. The one before it is kept 
 import hashlib
 import io
 import json
-import os
+import re
 import shutil
+import stat
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +24,15 @@ from typing import Any
 
 import numpy as np
 
+from vit_train.console import say_once
 from vit_train.errors import CheckpointError
-from vit_train.files import flush_folder
+from vit_train.files import flush, flush_folder
 
 Arrays = dict[str, np.ndarray]
 
 _MANIFEST = "manifest.json"
-_KEPT = 2
+_NEEDED, _FILES = {"latest.npz", "progress.json"}, {"latest.npz", "best.npz", "progress.json"}
+_NAME = re.compile(r"step-(\d+)(?:-(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -41,23 +45,20 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Adds a checkpoint to `folder` and removes all but the two newest.
+    """Adds a checkpoint to `folder`, and removes all but it and the newest of an earlier step.
 
     Raises CheckpointError if the disk refuses or gives back something else; what was there before stays.
     """
-    final = folder / f"step-{checkpoint.progress['step']:010}"
+    tidy(folder)
+    final = _free_name(folder, checkpoint.progress["step"])
     part = folder / f".{final.name}.part"
     try:
-        shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         _write(part, checkpoint)
         _verify(part)
-        if final.exists():  # of an earlier attempt at this step, which is not worse than this one
-            shutil.rmtree(final)
         part.rename(final)
-        flush_folder(folder)
-        for old in _complete(folder)[_KEPT:]:
-            shutil.rmtree(old)
+        if not flush_folder(folder):
+            say_once(f"note: {folder}: its file system cannot flush a folder; a power cut may cost a checkpoint")
     except (OSError, CheckpointError) as error:
         shutil.rmtree(part, ignore_errors=True)
         reason = error.strerror or error if isinstance(error, OSError) else error
@@ -65,6 +66,20 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             f"{final}: could not be written ({reason}); the checkpoint before it is as it was; make room or fix the "
             f"disk, then continue with resume={folder.parent}"
         ) from error
+    # Those of later steps are damaged, or `load` would have taken one; so is, perhaps, an earlier one of this step.
+    earlier = [path for path in _complete(folder) if _order(path)[0] < checkpoint.progress["step"]]
+    for path in _complete(folder):
+        if path not in (final, *earlier[:1]):
+            _remove(path)
+
+
+def tidy(folder: Path) -> None:
+    """Takes up what killed processes left in `folder`: a whole checkpoint gets its name, the rest is removed."""
+    for path in folder.glob(".step-*"):
+        if path.suffix == ".part" and _is_whole(path):
+            path.rename(_free_name(folder, _order(path)[0]))
+        else:
+            _remove(path)
 
 
 def load(folder: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -86,7 +101,29 @@ def load(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 def _complete(folder: Path) -> list[Path]:
     """Complete checkpoints, newest first."""
-    return sorted(folder.glob("step-*"), reverse=True)
+    return sorted((path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)), key=_order, reverse=True)
+
+
+def _order(path: Path) -> tuple[int, int]:
+    """(step, how often it had been saved) of a name, which may be hidden."""
+    match = _NAME.search(path.name)
+    return (int(match[1]), int(match[2] or 1)) if match else (0, 0)
+
+
+def _free_name(folder: Path, step: int) -> Path:
+    """The name of the next checkpoint of this step."""
+    saved = max((order[1] for order in map(_order, _complete(folder)) if order[0] == step), default=0)
+    return folder / (f"step-{step:010}-{saved + 1}" if saved else f"step-{step:010}")
+
+
+def _remove(path: Path) -> None:
+    """Removes what is not needed, hidden first, so that no half of it has a name; nothing is lost where that fails."""
+    try:
+        if not path.name.startswith("."):
+            path = path.rename(path.with_name(f".{path.name}.old"))
+        shutil.rmtree(path)
+    except OSError as error:
+        say_once(f"note: {path}: is not needed and cannot be removed ({error.strerror or error}); remove it by hand")
 
 
 def _write(part: Path, checkpoint: Checkpoint) -> None:
@@ -102,7 +139,7 @@ def _write(part: Path, checkpoint: Checkpoint) -> None:
         with (part / name).open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno())
     flush_folder(part)
 
 
@@ -116,13 +153,26 @@ def _verify(path: Path) -> None:
     """Raises CheckpointError unless the files are those of the manifest."""
     try:
         manifest = json.loads((path / _MANIFEST).read_bytes())
-    except (OSError, ValueError) as error:
+        expected = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{_MANIFEST} cannot be read") from error
-    for name, expected in manifest.items():
-        with (path / name).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if (path / name).stat().st_size != expected["bytes"] or found != expected["sha256"]:
+    if not _NEEDED <= expected.keys() <= _FILES:
+        raise CheckpointError(f"{_MANIFEST} names other files than a checkpoint has")
+    for name, (size, digest) in expected.items():
+        found = (path / name).stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:  # before reading, which a pipe would never end
             raise CheckpointError(f"{name} is not what was written")
+        with (path / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise CheckpointError(f"{name} is not what was written")
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _verify(path)
+    except (OSError, CheckpointError):
+        return False
+    return True
 
 
 def _read(path: Path) -> Checkpoint:

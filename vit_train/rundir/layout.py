@@ -1,5 +1,6 @@
 """The names and layout of a run directory, in one place."""
 
+import errno
 import fcntl
 import json
 from collections.abc import Iterator
@@ -8,7 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from vit_train.console import say_once
 from vit_train.errors import CheckpointError, ConfigError
+
+_CANNOT_LOCK = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of file systems without locks
 
 
 def new_folder(outputs: str, name: str, part: str) -> Path:
@@ -53,7 +57,9 @@ class RunDir:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise CheckpointError(f"{self.path}: another process is training in this directory") from error
+                if error.errno not in _CANNOT_LOCK:
+                    raise CheckpointError(f"{self.path}: another process is training in this directory") from error
+                say_once(f"note: {self.path}: its file system has no locks; see that no other process trains in it")
             yield
 
     @property

@@ -78,6 +78,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Takes up the newest sound checkpoint, if there is any."""
+        checkpoint.tidy(self.run.checkpoints)
         found, damages = checkpoint.load(self.run.checkpoints)
         for damage in damages:
             say(f"{damage}; the one before it is used")
@@ -99,12 +100,18 @@ class Trainer:
             try:
                 while len(rows) < settings.epochs and not history.should_stop(rows, settings.early_stopping):
                     self._epoch()
+                    self.stop.check()
+                self._save_if_new()
+                self.stop.check()  # of what came while it was saved
             except Interrupted:
-                self.save()
+                self._save_if_new()
                 say(f"step {self.progress.step} is saved; continue with: vit-train resume={self.run.path}")
                 raise
-            if (self.saved_step, self.saved_rows) != (self.progress.step, len(rows)):
-                self.save()
+
+    def _save_if_new(self) -> None:
+        # Between two steps nothing else changes: a validation that was cut short begins anew.
+        if (self.saved_step, self.saved_rows) != (self.progress.step, len(self.progress.rows)):
+            self.save()
 
     def save(self) -> None:
         """Writes a checkpoint; unlike elsewhere, a stop request does not get in between."""
