@@ -62,7 +62,7 @@ def _run(arguments: list[str]) -> int:
     if options.cfg:
         print(to_yaml(config), end="")
         return 0
-    from vit_train.console import print_table
+    from vit_train.console import print_table, put
     from vit_train.report.writer import RESULT_HEADER, result_rows
     from vit_train.run import train
     from vit_train.training.interrupt import end_on_signals
@@ -70,7 +70,7 @@ def _run(arguments: list[str]) -> int:
     end_on_signals()
     report = train(config)
     print_table(RESULT_HEADER, result_rows(report))
-    print(report.run_dir)
+    put(report.run_dir)
     return 0
 
 

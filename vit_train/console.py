@@ -13,7 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from vit_train.errors import CheckpointError, VitTrainError, one_line
+from vit_train.errors import CheckpointError, VitTrainError
+from vit_train.text import one_line
 
 logger = logging.getLogger("vit_train")
 _WIDEST = 1000  # a line in a file, where nothing needs to be folded
@@ -52,9 +53,11 @@ class _Stderr:
                 os.dup2(nowhere.fileno(), self._now().fileno())
 
 
-# Without markup, which would take a value such as [bias,norm] for a style.
-stdout = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else _WIDEST)
-stderr = Console(file=cast(IO[str], _Stderr()), highlight=False, soft_wrap=True)
+# As it is: markup would take a value such as [bias,norm] for a style, and emoji a name such as :cat: for a picture.
+stdout = Console(
+    highlight=False, soft_wrap=True, markup=False, emoji=False, width=None if sys.stdout.isatty() else _WIDEST
+)
+stderr = Console(file=cast(IO[str], _Stderr()), highlight=False, soft_wrap=True, markup=False, emoji=False)
 _ERASE = "\r\x1b[K"  # the line that a terminal's cursor is in
 
 
@@ -73,7 +76,7 @@ def logged_to(path: Path) -> Iterator[None]:
     try:
         yield
     except VitTrainError as error:
-        logger.error(error)
+        logger.error(one_line(str(error)))
         raise
     except OSError as error:
         logger.exception("the run directory")
@@ -98,9 +101,10 @@ class _LogFile(logging.FileHandler):
 
 def say(text: str, shown: str | None = None) -> None:
     """One line for the user during a run; `shown` is what a terminal has room for, where that is less."""
+    text = one_line(text)
     logger.info(text)
     _forget()
-    stderr.print(text if shown is None else shown, markup=False)
+    stderr.print(text if shown is None else shown)
 
 
 def doing(text: str) -> None:
@@ -109,9 +113,10 @@ def doing(text: str) -> None:
     if not stderr.is_terminal:
         say(text)
         return
+    text = one_line(text)
     logger.info(text)
     _forget()
-    stderr.print(text[: stderr.width - 1], markup=False, style="dim", end="\r")
+    stderr.print(text[: stderr.width - 1], style="dim", end="\r")
     _passing = True
 
 
@@ -136,13 +141,19 @@ def say_once(text: str) -> None:
 def say_error(text: str, command: str = "vit-train") -> None:
     """The one sentence that ends a command; what a user typed may be in it, line breaks and control codes too."""
     _forget()
-    stderr.print(f"{command}: {one_line(text)}", style="red", markup=False)
+    stderr.print(f"{command}: {one_line(text)}", style="red")
 
 
 def duration(seconds: float) -> str:
     """Seconds as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def put(text: str) -> None:
+    """A line on stdout: printable in a terminal; elsewhere as it is, for the program that reads it."""
+    _forget()
+    print(one_line(text) if stdout.is_terminal else text)
 
 
 def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1, ruled: bool = True) -> None:
@@ -154,7 +165,7 @@ def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1,
     table = Table() if ruled else Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
         text = index < text_columns
-        table.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+        table.add_column(one_line(name), justify="left" if text else "right", overflow="fold", no_wrap=not text)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(one_line, row))
     stdout.print(table, soft_wrap=False)

@@ -43,8 +43,3 @@ class NonFiniteLoss(VitTrainError):
     """Training diverged: the loss is infinite or not a number."""
 
     exit_code = 5
-
-
-def one_line(text: str) -> str:
-    """`text` with line breaks, control codes and what else cannot be printed written as escapes, such as \\n."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -108,11 +108,11 @@ class TrainingDisplay:
 
     def __init__(self, epochs: int, steps_per_epoch: int, batch_size: int) -> None:
         self.epochs, self.steps_per_epoch, self.batch_size = epochs, steps_per_epoch, batch_size
-        one_line = Column(no_wrap=True)
+        unfolded = Column(no_wrap=True)
         columns = (
-            TextColumn("{task.fields[before]}", table_column=one_line, markup=False),
+            TextColumn("{task.fields[before]}", table_column=unfolded, markup=False),
             BarColumn(bar_width=None, style="dim", complete_style="green", finished_style="green"),
-            TextColumn("{task.fields[after]}", table_column=one_line, markup=False),
+            TextColumn("{task.fields[after]}", table_column=unfolded, markup=False),
         )
         self.progress = Progress(*columns, console=stderr, expand=True, transient=True, disable=not stderr.is_terminal)
         self.task = self.progress.add_task("", total=steps_per_epoch, before="", after="")

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 from vit_train.config.durations import Duration
-from vit_train.errors import ConfigError, one_line
+from vit_train.errors import ConfigError
+from vit_train.text import one_line
 
 T = TypeVar("T")
 

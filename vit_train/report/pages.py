@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from vit_train.config.schema import Config
 from vit_train.console import duration
@@ -17,6 +18,7 @@ from vit_train.report.scores import ClassScores, confusion
 from vit_train.report.writer import RESULT_HEADER, Report, result_rows
 from vit_train.rundir import predictions
 from vit_train.rundir.layout import RunDir
+from vit_train.text import for_html, for_markdown, markdown_code
 
 CONFUSIONS = 10  # pairs of classes in the list of the most frequent ones
 EXTREMES = 5  # best and worst classes, at most
@@ -40,12 +42,13 @@ def write(template: str, report: Report, run: RunDir, config: Config, notes: lis
 def _render(template: str, report: Report, run: RunDir, config: Config, notes: list[str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vit_train", "report"),
-        autoescape=jinja2.select_autoescape(("html.j2",)),
+        autoescape=template.endswith(".html.j2"),
+        finalize=for_html if template.endswith(".html.j2") else for_markdown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, interval=_interval, duration=duration, cell=_cell)
+    environment.filters.update(percent=_percent, interval=_interval, duration=_duration, code=_code)
     environment.globals["picture"] = lambda name: _picture(run.figures / f"{name}.png")
     recipe, differences = nearest_recipe(config)
     taken_for = _confusions(report, run)
@@ -107,14 +110,18 @@ def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}%}"
+# Numbers are Markup, since nothing in them has to be escaped.
+def _percent(value: float | None, digits: int = 1) -> Markup:
+    return Markup("-" if value is None else f"{value:.{digits}%}")
 
 
-def _interval(pair: tuple[float, float]) -> str:
-    return f"{pair[0]:.1%} to {pair[1]:.1%}"
+def _interval(pair: tuple[float, float]) -> Markup:
+    return Markup(f"{pair[0]:.1%} to {pair[1]:.1%}")
 
 
-def _cell(text: str) -> str:
-    """A text that cannot end a cell of a Markdown table."""
-    return text.replace("|", "\\|")
+def _code(text: str) -> Markup:
+    return Markup(markdown_code(text))
+
+
+def _duration(seconds: float) -> Markup:
+    return Markup(duration(seconds))

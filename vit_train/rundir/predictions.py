@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vit_train.files import replace_file
+from vit_train.text import csv_cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,11 @@ def write(
     path: Path,
     files: Sequence[str] | npt.NDArray[np.object_] | None = None,
 ) -> None:
-    """Writes predictions.csv; `files` are the images' paths, if they have any. `read` gives the very same numbers."""
+    """Writes predictions.csv; `files` are the images' paths, if they have any. `read` gives the very same numbers.
+
+    Names are cells as `vit_train.text` makes them: one that a spreadsheet would take for a formula begins with an
+    apostrophe.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns_of(predictions.top.shape[1], files is not None))
@@ -77,8 +82,8 @@ def write(
         top = zip(predictions.top[index], predictions.top_probabilities[index], strict=True)
         figures = (predictions.true_probabilities[index], predictions.losses[index], predictions.briers[index])
         writer.writerow(
-            [index, *([files[index]] if files is not None else []), label, class_names[label]]
-            + [cell for place, share in top for cell in (place, class_names[place], share)]
+            [index, *([csv_cell(str(files[index]))] if files is not None else []), label, csv_cell(class_names[label])]
+            + [cell for place, share in top for cell in (place, csv_cell(class_names[place]), share)]
             + list(figures)
         )
     replace_file(path, text.getvalue())

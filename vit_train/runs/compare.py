@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vit_train.config.convert import show
-from vit_train.console import duration, print_table, say
+from vit_train.console import duration, print_table, put, say
 from vit_train.errors import ConfigError
 from vit_train.rundir import history, records
 from vit_train.rundir.find import find_run
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
         _compare_with(load_reference(options.reference), runs[0], options)
     else:
         raise ConfigError(f"--reference {options.reference}: is compared with one run, not with {len(runs)}; name one")
-    print(options.plot)
+    put(str(options.plot))
     return 0
 
 
@@ -38,7 +38,7 @@ def _compare(runs: list[RunDir], options: argparse.Namespace) -> None:
     labels = list(_LABELS[: len(runs)])
     configs, rows = [records.read_config(run) for run in runs], [records.read_rows(run) for run in runs]
     for label, found in zip(labels, runs, strict=True):
-        print(f"{label}  {found.path}")
+        put(f"{label}  {found.path}")
     if differences := config_differences(configs):
         print_table(["config", *labels], differences)
     else:
@@ -88,7 +88,8 @@ def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace
     rows, report = records.read_rows(run), records.read_report(run)
     if (dataset := records.read_config(run).get("dataset.name")) != reference.dataset:
         raise ConfigError(f"--reference {reference.name}: is on {reference.dataset}, and the run is on {dataset}")
-    print(f"{run.path}\nbeside {reference.name}: {reference.title}")
+    put(str(run.path))
+    put(f"beside {reference.name}: {reference.title}")
     header = ["epoch", *(text for name in ("val loss", "val acc", "val top-5") for text in (name, "published"))]
     print_table(header, reference_rows(rows, reference))
     own = report.get("test") or {}

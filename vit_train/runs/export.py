@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_train.console import put
 from vit_train.errors import ConfigError, VitTrainError
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if missing := [name for name in _PACKAGES.get(form, ()) if importlib.util.find_spec(name) is None]:
         raise ConfigError(f"--format {form}: needs {', '.join(missing)}; pip install 'vit-train[export]'")
     export(found, form, output)
-    print(output)
+    put(str(output))
     return 0
 
 

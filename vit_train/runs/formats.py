@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from vit_train.machine.backend import stderr_held_back
+from vit_train.text import one_line
 
 Names = tuple[str, ...]
 
@@ -90,7 +91,7 @@ def write_litert(model: keras.Model, names: Names, path: Path) -> None:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as file:
-        file.writestr("labels.txt", "".join(f"{name}\n" for name in names))
+        file.writestr("labels.txt", "".join(f"{one_line(name)}\n" for name in names))
 
 
 def run_litert(path: Path, images: np.ndarray) -> np.ndarray:

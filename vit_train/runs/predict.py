@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
 from vit_train.rundir.find import find_run
 from vit_train.runs.loading import load
+from vit_train.text import csv_cell, lines
 
 _BATCH = 64
 _PLACES = 5
@@ -105,13 +107,16 @@ def _print_json(predictions: list[Prediction]) -> None:
         {"picture": p.picture, "classes": [{"name": name, "probability": share} for name, share in p.classes]}
         for p in predictions
     ]
-    print(json.dumps(values, indent=2, ensure_ascii=False))
+    print(json.dumps(values, indent=2))
 
 
 def _print_csv(predictions: list[Prediction]) -> None:
     """picture, class_1, probability_1, class_2, ..."""
     places = range(1, len(predictions[0].classes) + 1) if predictions else range(0)
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["picture", *(f"{column}_{place}" for place in places for column in ("class", "probability"))])
     for prediction in predictions:
-        writer.writerow([prediction.picture, *(field for pair in prediction.classes for field in pair)])
+        classes = [field for name, probability in prediction.classes for field in (csv_cell(name), probability)]
+        writer.writerow([csv_cell(prediction.picture), *classes])
+    print(lines(text.getvalue()) if sys.stdout.isatty() else text.getvalue(), end="")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from vit_train.config.compose import load_config
-from vit_train.console import logged_to, say
+from vit_train.console import logged_to, put, say
 from vit_train.errors import DataError
 from vit_train.machine import backend
 from vit_train.report import writer
@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     """Draws them and prints where they are."""
     found = find_run(options.run, options.outputs)
     redraw(found.path)
-    print(found.figures)
+    put(str(found.figures))
     return 0
 
 

@@ -4,10 +4,11 @@ import argparse
 
 from rich.markdown import Markdown
 
-from vit_train.console import print_table, stdout
+from vit_train.console import print_table, put, stdout
 from vit_train.rundir import records
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
+from vit_train.text import lines
 
 
 def run(options: argparse.Namespace) -> int:
@@ -16,19 +17,19 @@ def run(options: argparse.Namespace) -> int:
     if found.report_md.is_file():
         text = found.report_md.read_text(encoding="utf-8")
         if stdout.is_terminal:
-            stdout.print(Markdown(text), soft_wrap=False)
+            stdout.print(Markdown(lines(text)), soft_wrap=False)
         else:  # typeset, each line would be padded to the widest that there can be
             stdout.print(text)
     else:
         _print_progress(found)
     print_table(["file", "bytes"], _files(found))
-    print(found.path)
+    put(str(found.path))
     return 0
 
 
 def _print_progress(run: RunDir) -> None:
     config, rows = records.read_config(run), records.read_rows(run)
-    print(
+    put(
         f"{config.get('model.name')} on {config.get('dataset.name')}: {records.state(run)}, "
         f"{len(rows)} of {config.get('train.epochs')} epochs done"
     )

@@ -10,6 +10,7 @@ from vit_train.files import replace_file
 from vit_train.sweep import page
 from vit_train.sweep.plan import Sweep
 from vit_train.sweep.ranking import job_table, pruned, ranked, search_summary, spread_table, spreads, unfinished, why
+from vit_train.text import csv_cell
 
 _FIGURES = ("validation_accuracy", "test_accuracy", "parameters", "seconds", "best_epoch")
 _SHOWN = 20  # in the terminal
@@ -31,11 +32,12 @@ def _csv(sweep: Sweep) -> str:
     """A line for each job, those without a result last."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["number", *sweep.keys, *_FIGURES, "state", "reason", "run", "log"])
+    writer.writerow(["number", *map(csv_cell, sweep.keys), *_FIGURES, "state", "reason", "run", "log"])
     for job in [*ranked(sweep), *pruned(sweep), *unfinished(sweep)]:
         figures = [job.result.get(name) for name in _FIGURES]
         last = [job.state, job.reason, job.result.get("run"), sweep.log(job) if sweep.log(job).exists() else None]
-        writer.writerow([job.number, *job.varied.values(), *figures, *last])
+        texts = [value if value is None else csv_cell(str(value)) for value in last]
+        writer.writerow([job.number, *map(csv_cell, job.varied.values()), *figures, *texts])
     return text.getvalue()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from vit_train.config.schema import SweepConfig
-from vit_train.console import say
+from vit_train.console import put, say
 from vit_train.errors import ConfigError
 from vit_train.rundir.layout import RunDir
 from vit_train.sweep import board, launchers, plan, results, settings
@@ -41,7 +41,7 @@ def _run(sweep: Sweep, jobs: int, launcher: Launcher) -> int:
         return 128 + number
     board.write(sweep)
     board.show(sweep)
-    print(sweep.path)
+    put(str(sweep.path))
     return 0 if all(job.state in ("completed", "pruned") for job in sweep.jobs) else 1
 
 

@@ -14,14 +14,15 @@ from vit_train.console import duration, say, stderr
 from vit_train.sweep import results
 from vit_train.sweep.plan import Job, Sweep
 from vit_train.sweep.results import Progress
+from vit_train.text import one_line
 
 _SECONDS_BETWEEN_UPDATES = 1.0
-_COLOURS = {
-    "running": "cyan",
+_COLOURS = {  # that can be read on black and on white
+    "running": "bold",
     "completed": "green",
-    "pruned": "magenta",
+    "pruned": "dim",
     "failed": "red",
-    "interrupted": "yellow",
+    "interrupted": "magenta",
     "waiting": "dim",
 }
 _FRAME = 4  # lines that are no jobs: header, rule, counts, cursor
@@ -96,7 +97,7 @@ class LiveTable:
         best, left = progress.best_accuracy, progress.seconds_left
         return [
             str(job.number),
-            Text(job.name, overflow="ellipsis", no_wrap=True),
+            Text(one_line(job.name), overflow="ellipsis", no_wrap=True),
             Text(job.state, style=_COLOURS[job.state]),
             f"{progress.epoch}/{job.epochs}" if job.epochs else "-",
             "-" if best is None else f"{best:.1%}",

@@ -8,6 +8,7 @@ import jinja2
 from vit_train.sweep import figures
 from vit_train.sweep.plan import Job, Sweep
 from vit_train.sweep.ranking import job_table, ranked, search_summary, spread_table, spreads, unfinished, why
+from vit_train.text import for_html
 
 
 def render(sweep: Sweep) -> str:
@@ -15,6 +16,7 @@ def render(sweep: Sweep) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vit_train", "sweep"),
         autoescape=True,
+        finalize=for_html,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

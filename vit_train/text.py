@@ -1,0 +1,69 @@
+"""Where text leaves the program: names of files and classes, and what else others chose, for each kind of reader.
+
+A name may hold anything: control codes that move a terminal's cursor, marks of Markdown and HTML, a formula for a
+spreadsheet. Figures have `vit_train.report.canvas.legible`, which asks the fonts, too.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")  # also in the wide forms that East Asian systems take
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# What Markdown and its dialects act on inside a line; an underscore inside a word is none.
+_MARKS = re.compile(
+    r"[\\`*~\[<|$@]|(?<![^\W_])_|_(?![^\W_])"  # emphasis, links, tags, columns, mathematics, mentions
+    r"|&(?=#?\w+;)|:(?=//|[\w+-]*[a-z_][\w+-]*:)|(?<!\d):(?=\d+:)|(?<=www)\."  # entities, addresses and emoji
+)
+
+
+def one_line(text: str) -> str:
+    r"""`text` in one line of visible characters: line breaks, control and direction codes are escapes, such as \n."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def lines(text: str) -> str:
+    """`text` as `one_line`, but with its line breaks."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def markdown(text: str) -> str:
+    """`text` for inside a line or a cell of Markdown, where it is shown as it is."""
+    return _MARKS.sub(r"\\\g<0>", one_line(text))
+
+
+def markdown_code(text: str) -> str:
+    """`text` as a code span of Markdown, whatever backticks are in it."""
+    text = one_line(text)
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    blank = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{blank}{text}{blank}{fence}"
+
+
+def csv_cell(text: str) -> str:
+    """`text` for a cell of CSV, in which no spreadsheet sees a formula: what could begin one comes after an apostrophe.
+
+    Numbers stay as they are. `from_csv_cell` takes the apostrophe off.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def from_csv_cell(text: str) -> str:
+    """The text that `cell` was given."""
+    return text[1:] if text.startswith("'") and csv_cell(text[1:]) == text else text
+
+
+def for_html(value: Any) -> Any:
+    """What a page prints, as Jinja's `finalize`: text is visible and keeps its lines; Jinja escapes it then."""
+    return lines(str(value)) if _is_plain(value) else value
+
+
+def for_markdown(value: Any) -> Any:
+    """What report.md prints, as Jinja's `finalize`: text is shown as it is, unless it is Markdown already."""
+    return markdown(str(value)) if _is_plain(value) else value
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | Path) and not hasattr(value, "__html__")  # which says that it is markup
