@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from vit_train.console import duration, say, stderr
+from vit_train.metrics import TRAINING, VALIDATION
 
 _SECONDS_BETWEEN_UPDATES = 0.2  # of the bar
 _SECONDS_BETWEEN_LINES = 60.0  # where there is no terminal
@@ -71,19 +72,26 @@ def fit(parts: Sequence[tuple[str, int]], width: int) -> str:
     return line
 
 
+_TRAINED, _VALIDATED = (
+    {column: metric.short for column, metric in part.items() if metric.short} for part in (TRAINING, VALIDATION)
+)
+
+
+def _rank(index: int, second: int) -> int:
+    """Of the metric at `index` of those shown: the first stays, the second has the rank `second`, others go sooner."""
+    return (0, second)[index] if index < 2 else 4
+
+
 # Of an epoch's line: the head, the width of the column, and its rank when there is little room.
 _COLUMNS = (
     ("epoch", 7, 0),
-    ("loss", 7, 0),
-    ("acc", 6, 3),
-    ("top-5", 6, 4),
-    ("val loss", 9, 0),
-    ("acc", 6, 1),
-    ("top-5", 6, 4),
+    *((name, 6 if index else 7, _rank(index, 3)) for index, name in enumerate(_TRAINED.values())),
+    *((name if index else f"val {name}", 6 if index else 9, _rank(index, 1))
+      for index, name in enumerate(_VALIDATED.values())),
     ("lr", 8, 6),
     ("images/s", 8, 5),
     ("left", 8, 2),
-)
+)  # fmt: skip
 
 
 def _line(texts: Sequence[str]) -> list[tuple[str, int]]:
@@ -169,7 +177,7 @@ class TrainingDisplay:
         """Leaves the line of a finished epoch; `row` is one of history.csv."""
         self.said = time.monotonic()
         left = self.pace.seconds_left((self.epochs - self.epoch) * self.steps_per_epoch, self.epochs - self.epoch)
-        metrics = [f"{row[part + name]:.3f}" for part in ("", "val_") for name in ("loss", "accuracy", "top5_accuracy")]
+        metrics = [f"{row[column]:.3f}" for column in (*_TRAINED, *_VALIDATED)]
         rates = [f"{row['learning_rate']:.1e}", f"{row['images_per_second']:.0f}"]
         _say_fitted(_line([f"{self.epoch}/{self.epochs}", *metrics, *rates, _left(left)]))
 
@@ -178,9 +186,7 @@ class TrainingDisplay:
         steps = (self.epochs - self.epoch + 1) * self.steps_per_epoch - done
         left, pace = self.pace.seconds_left(steps, self.epochs - self.epoch + 1), self.pace.seconds_per_step
         return [
-            (f"loss {row['loss']:.3f}", 0),
-            (f"acc {row['accuracy']:.3f}", 2),
-            (f"top-5 {row['top5_accuracy']:.3f}", 4),
+            *((f"{name} {row[column]:.3f}", _rank(index, 2)) for index, (column, name) in enumerate(_TRAINED.items())),
             (f"lr {row['learning_rate']:.1e}", 5),
             ("" if pace is None else f"{self.batch_size / pace:.0f} images/s", 3),
             ("" if left is None else f"{_left(left)} left", 0),

@@ -31,8 +31,8 @@ def test_a_run_without_a_report_shows_how_far_it_is(made, tmp_path, capsys):
     assert vit_runs(["show", str(run.path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "vit on cifar100: interrupted, 2 of 9 epochs done"
-    assert [line.split()[1:10:2] for line in lines if line.startswith("│ 2")] == [
-        ["2", "1.5000", "0.3000", "1.0000", "0.2000"]
+    assert [line.split()[1:14:2] for line in lines if line.startswith("│ 2")] == [
+        ["2", "1.5000", "0.3000", "0.6000", "1.0000", "0.2000", "0.7000"]
     ]
 
 

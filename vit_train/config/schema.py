@@ -3,13 +3,19 @@
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vit_train.config.convert import key
 from vit_train.config.durations import Duration
 from vit_train.config.launchers import LauncherConfig
 from vit_train.config.models import ModelConfig
 from vit_train.errors import ConfigError
+from vit_train.metrics import VALIDATION
+
+if TYPE_CHECKING:
+    Monitor = str
+else:
+    Monitor = Literal[tuple(VALIDATION)]  # what a type checker cannot read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +105,7 @@ class ScheduleConfig:
 class EarlyStoppingConfig:
     """When to stop before the last epoch."""
 
-    monitor: Literal["val_accuracy", "val_top5_accuracy", "val_loss"] = key("the figure that has to improve")
+    monitor: Monitor = key("the metric that has to improve")
     patience: int | None = key("epochs without improvement before training stops; null never stops", minimum=1)
     min_delta: float = key("smallest change that counts as improvement", minimum=0)
 
@@ -109,7 +115,7 @@ class CheckpointConfig:
     """Which epoch's weights are the result, and how much work may be lost."""
 
     every: Duration = key("how often the run's state is saved, besides at its end and when it is stopped")
-    monitor: Literal["val_accuracy", "val_top5_accuracy", "val_loss"] = key("the figure that picks the best epoch")
+    monitor: Monitor = key("the metric that picks the best epoch")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from vit_train.config.schema import Config
 from vit_train.data.superclasses import superclasses_of
 from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
+from vit_train.metrics import VALIDATION
 from vit_train.report.scores import ClassScores, Evaluation, Scores, evaluate, evaluate_classes
 from vit_train.rundir import history
 from vit_train.rundir.history import Row
@@ -59,12 +60,16 @@ def of_training(config: Config, run: RunDir, split: dict[str, int], parameters: 
         parameters=parameters,
         split=split,
         best_epoch=int(best["epoch"]) if best else None,
-        validation=Scores(best["val_loss"], best["val_accuracy"], best["val_top5_accuracy"]) if best else None,
+        validation=_validation_scores(best) if best else None,
         test=None,
         per_class=[],
         training=_totals(rows, config),
         run_dir=str(run.path),
     )
+
+
+def _validation_scores(row: Row) -> Scores:
+    return Scores(**{metric.column: row[column] for column, metric in VALIDATION.items()})
 
 
 def with_test(report: Report, found: Predictions, class_names: tuple[str, ...], skipped_steps: int) -> Report:
@@ -120,15 +125,16 @@ def read(run: RunDir) -> Report:
     return Report(**{**values, **parts, "per_class": [ClassScores(**row) for row in values["per_class"]]})
 
 
-RESULT_HEADER = ["", "images", "loss", "accuracy", "top-5"]
+_IN_RESULTS = [metric for metric in VALIDATION.values() if metric.short]
+RESULT_HEADER = ["", "images", *(metric.label for metric in _IN_RESULTS)]
 
 
 def result_rows(report: Report) -> list[list[str]]:
-    """Rows [part, images, loss, accuracy, top-5 accuracy] for the validation and the test set, as far as known."""
+    """Rows under RESULT_HEADER for the validation and the test set, as far as known."""
     parts = (("validation", report.validation), ("test", report.test))
     return [result_row(part, report.split[part], scores) for part, scores in parts if scores is not None]
 
 
 def result_row(part: str, images: int, scores: Scores) -> list[str]:
-    """[part, images, loss, accuracy, top-5 accuracy] of one set."""
-    return [part, f"{images:,}", f"{scores.loss:.4f}", f"{scores.accuracy:.2%}", f"{scores.top5_accuracy:.2%}"]
+    """The row of one set."""
+    return [part, f"{images:,}", *(each.text(getattr(scores, each.column)) for each in _IN_RESULTS)]

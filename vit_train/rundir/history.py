@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from vit_train import metrics
 from vit_train.config.schema import EarlyStoppingConfig
 from vit_train.files import replace_file
 
@@ -15,12 +16,8 @@ COLUMNS = (
     "epoch",
     "step",
     "learning_rate",
-    "loss",
-    "accuracy",
-    "top5_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "val_top5_accuracy",
+    *metrics.TRAINING,
+    *metrics.VALIDATION,
     "seconds",
     "images_per_second",
 )
@@ -44,7 +41,7 @@ def read(path: Path) -> list[Row]:
 
 
 def best(rows: Sequence[Row], monitor: str) -> Row:
-    """The first of the rows with the best value of `monitor`: the lowest of a loss, the highest of anything else."""
+    """The first of the rows with the best value of `monitor`, a column of validation."""
     return max(rows, key=lambda row: _gain(row, monitor))
 
 
@@ -64,4 +61,4 @@ def should_stop(rows: Sequence[Row], stopping: EarlyStoppingConfig) -> bool:
 
 
 def _gain(row: Row, monitor: str) -> float:
-    return -row[monitor] if monitor.endswith("loss") else row[monitor]
+    return metrics.VALIDATION[monitor].gain(row[monitor])

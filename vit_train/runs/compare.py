@@ -7,6 +7,7 @@ from typing import Any
 from vit_train.config.convert import show
 from vit_train.console import duration, print_table, put, say
 from vit_train.errors import ConfigError
+from vit_train.metrics import VALIDATION
 from vit_train.rundir import history, records
 from vit_train.rundir.find import find_run
 from vit_train.rundir.history import Row
@@ -16,7 +17,7 @@ from vit_train.runs.references import Reference, load_reference
 
 _LABELS = "ABCDEFGHIJ"  # as many as there are colours
 _OWN = ("outputs", "resume")  # keys that say nothing of a result
-_FIGURES = ("val_loss", "val_accuracy", "val_top5_accuracy")
+_FIGURES = {column: metric for column, metric in VALIDATION.items() if metric.short}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -69,12 +70,8 @@ def result_rows(runs: list[RunDir], configs: list[dict[str, Any]], rows: list[li
         ["state", *(records.state(run) for run in runs)],
         ["epochs", *(str(len(own)) for own in rows)],
         line("best epoch", best, "epoch", "{:.0f}".format),
-        line("validation loss", best, "val_loss", "{:.4f}".format),
-        line("validation accuracy", best, "val_accuracy", "{:.2%}".format),
-        line("validation top-5", best, "val_top5_accuracy", "{:.2%}".format),
-        line("test loss", tests, "loss", "{:.4f}".format),
-        line("test accuracy", tests, "accuracy", "{:.2%}".format),
-        line("test top-5", tests, "top5_accuracy", "{:.2%}".format),
+        *(line(f"validation {each.label}", best, column, each.text) for column, each in VALIDATION.items()),
+        *(line(f"test {each.label}", tests, each.column, each.text) for each in VALIDATION.values()),
         line("parameters", reports, "parameters", "{:,}".format),
         line("time (h:mm:ss)", times, "seconds", duration),
     ]
@@ -90,14 +87,15 @@ def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace
         raise ConfigError(f"--reference {reference.name}: is on {reference.dataset}, and the run is on {dataset}")
     put(str(run.path))
     put(f"beside {reference.name}: {reference.title}")
-    header = ["epoch", *(text for name in ("val loss", "val acc", "val top-5") for text in (name, "published"))]
+    header = ["epoch", *(text for each in _FIGURES.values() for text in (f"val {each.short}", "published"))]
     print_table(header, reference_rows(rows, reference))
     own = report.get("test") or {}
     finals = [
         ["epochs", str(len(rows)), f"{reference.rows[-1]['epoch']:.0f}"],
         *(
-            [name, f"{own[key]:.2%}" if own else "-", f"{reference.test[key]:.2%}"]
-            for name, key in (("accuracy", "accuracy"), ("top-5", "top5_accuracy"))
+            [each.label, each.text(own[each.column]) if own else "-", each.text(reference.test[each.column])]
+            for each in VALIDATION.values()
+            if each.column in reference.test
         ),
     ]
     print_table(["test set", "run", "published"], finals)
@@ -117,4 +115,4 @@ def reference_rows(rows: list[Row], reference: Reference) -> list[list[str]]:
 def _figure(row: Row, key: str) -> str:
     if key not in row:
         return "-"
-    return f"{row[key]:.3f}" if key.endswith("loss") else f"{row[key]:.1%}"
+    return f"{row[key]:.1%}" if VALIDATION[key].format.endswith("%") else f"{row[key]:.3f}"

@@ -5,6 +5,7 @@ import argparse
 from rich.markdown import Markdown
 
 from vit_train.console import print_table, put, stdout
+from vit_train.metrics import TRAINING, VALIDATION
 from vit_train.rundir import records
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
@@ -34,10 +35,10 @@ def _print_progress(run: RunDir) -> None:
         f"{len(rows)} of {config.get('train.epochs')} epochs done"
     )
     if rows:
-        names = ["loss", "accuracy", "val_loss", "val_accuracy", "val_top5_accuracy"]
-        print_table(
-            ["epoch", *names], [[f"{row['epoch']:.0f}", *(f"{row[name]:.4f}" for name in names)] for row in rows]
-        )
+        shown = {column: each.short for column, each in TRAINING.items() if each.short}
+        shown |= {column: f"val {each.short}" for column, each in VALIDATION.items() if each.short}
+        lines = [[f"{row['epoch']:.0f}", *(f"{row[column]:.4f}" for column in shown)] for row in rows]
+        print_table(["epoch", *shown.values()], lines)
 
 
 def _files(run: RunDir) -> list[list[str]]:

@@ -76,28 +76,3 @@ class GuardedAdamW(keras.optimizers.AdamW):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "nonfinite_steps_allowed": self.nonfinite_steps_allowed}
-
-
-@keras.saving.register_keras_serializable(package="vit_train")
-class FiniteCrossEntropy(keras.metrics.Metric):
-    """Mean cross-entropy, in nats, over the examples where it is finite; NaN if there are none.
-
-    Labels are int [B], logits float [B, K]; examples of weight 0 are left out, all others count alike. Keras' own mean
-    of the loss would be NaN for an epoch with one non-finite step.
-    """
-
-    def __init__(self, name: str = "cross_entropy", **options: Any) -> None:
-        super().__init__(name=name, **options)
-        self.total = self.add_weight(name="total", initializer="zeros")
-        self.count = self.add_weight(name="count", initializer="zeros")
-
-    def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
-        losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        counted = ops.isfinite(losses)
-        if sample_weight is not None:
-            counted = ops.logical_and(counted, sample_weight > 0)
-        self.total.assign_add(ops.sum(ops.where(counted, losses, 0.0)))
-        self.count.assign_add(ops.sum(ops.cast(counted, self.count.dtype)))
-
-    def result(self) -> Any:
-        return self.total / self.count

@@ -14,6 +14,7 @@ from vit_train.console import say
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import evaluation_batches, sharded, steps_per_epoch, training_batches
 from vit_train.errors import Interrupted, NonFiniteLoss
+from vit_train.metrics import TRAINING, VALIDATION
 from vit_train.progress import TrainingDisplay
 from vit_train.rundir import checkpoint, history
 from vit_train.rundir.checkpoint import Arrays, Checkpoint
@@ -22,6 +23,7 @@ from vit_train.rundir.layout import RunDir
 from vit_train.training import state
 from vit_train.training.distribution import Devices
 from vit_train.training.interrupt import StopRequest
+from vit_train.training.objective import measured
 
 _SECONDS_BETWEEN_LOOKS = 5.0  # at the count of non-finite steps; a look waits for the device
 
@@ -139,12 +141,12 @@ class Trainer:
             self.require_finite_steps()
             images = min(len(self.training), self.steps * self.settings.batch_size)
             speed = images / (time.monotonic() - self.epoch_began)
-            progress.trained = _figures({name: values[0] for name, values in logs.items()})
+            progress.trained = measured({name: values[0] for name, values in logs.items()}, TRAINING)
             progress.trained["images_per_second"] = speed
         self.display.start_validation()
         logs = self.model.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
         self.require_finite(logs["loss"])
-        self._end_epoch(progress.trained | {f"val_{name}": value for name, value in _figures(logs).items()})
+        self._end_epoch(progress.trained | measured(logs, VALIDATION))
 
     def _end_epoch(self, figures: Row) -> None:
         progress = self.progress
@@ -169,7 +171,7 @@ class Trainer:
         """Counts a step, shows it, and stops or saves if it is time to."""
         self.progress.step += 1
         done = self.progress.step - len(self.progress.rows) * self.steps
-        self.display.step(done, lambda: {**_figures(logs), "learning_rate": self.learning_rate()})
+        self.display.step(done, lambda: {**measured(logs, TRAINING), "learning_rate": self.learning_rate()})
         # After the last step of an epoch the validation follows, which stops, or is followed by saving, by itself.
         if done < self.steps and (self.due() or self.stop.requested):
             self.require_finite_steps()
@@ -236,9 +238,3 @@ class _Watcher(keras.callbacks.Callback):
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         self.trainer.display.validation_batch()
         self.trainer.stop.check()
-
-
-def _figures(logs: Any) -> Row:
-    """What Keras says of an epoch so far, as history.csv has it; its own "loss" would stay NaN after such a step."""
-    columns = {"loss": "cross_entropy", "accuracy": "accuracy", "top5_accuracy": "top5_accuracy"}
-    return {column: float(logs[name]) for column, name in columns.items()}
