@@ -17,6 +17,7 @@ import yaml
 
 from benchmarks import page
 from vit_train.files import replace_file
+from vit_train.metrics import TRAINING, VALIDATION
 from vit_train.rundir import history
 from vit_train.rundir.layout import RunDir
 
@@ -65,7 +66,7 @@ def _record(row: str, seed: int, arguments: str, run: RunDir) -> dict[str, Any]:
         "seed": seed,
         "command": f"vit-train {arguments} seed={seed}",
         "test": report["test"],
-        "epochs": [{name: each[name] for name in history.COLUMNS[3:9]} for each in history.read(run.history)],
+        "epochs": [{name: each[name] for name in (*TRAINING, *VALIDATION)} for each in history.read(run.history)],
         "best_epoch": report["best_epoch"],
         "seconds": round(report["training"]["seconds"]),
         "date": date.fromtimestamp(run.report_json.stat().st_mtime).isoformat(),
