@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,25 @@ def written_beside(path: Path) -> Iterator[Path]:
     except Exception:
         part.unlink(missing_ok=True)
         raise
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The content of a file of at most `most` bytes.
+
+    Raises OSError for a larger one, and for what is no regular file: a FIFO would never end, a device never stop.
+    """
+    with open(path, "rb", opener=_at_once) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if about.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {about.st_size:,} bytes, and at most {most:,} are read", str(path))
+        return file.read(most)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens a file; a FIFO, too, without waiting for who writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def replace_file(path: Path, text: str) -> None:

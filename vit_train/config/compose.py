@@ -12,10 +12,11 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Rang
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from vit_train.config.convert import convert, keys_of, nearest, unknown_key
+from vit_train.config.convert import convert, former_names, keys_of, nearest, unknown_key
 from vit_train.config.groups import config_folder, groups
+from vit_train.config.saved import VERSION
+from vit_train.config.saved import read as read_saved
 from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
 
@@ -27,22 +28,40 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Confi
 
     With `file`, a run's resolved config.yaml takes the place of the defaults; only keys can be overridden then.
     """
-    source = config_folder() / "config.yaml" if file is None else Path(file).resolve()
-    if not source.is_file():
-        raise ConfigError(f"--config {file}: there is no such file; name the config.yaml of a run")
     for text in overrides:
         _check(text, parse(text))
+    if file is not None:
+        return _from_file(Path(file), overrides)
     try:
-        with initialize_config_dir(str(source.parent), version_base="1.3"):
-            values = OmegaConf.to_container(compose(source.stem, [_forced(text) for text in overrides]), resolve=True)
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            values = OmegaConf.to_container(compose("config", [_forced(text) for text in overrides]), resolve=True)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
     return convert(Config, values)
 
 
+def _from_file(path: Path, overrides: Sequence[str]) -> Config:
+    """The config of a config.yaml, of whatever version, with keys overridden; an error of the file's own names it."""
+    saved = read_saved(path)
+    saved.note_if_newer()
+    keys = []
+    try:
+        values = OmegaConf.create(saved.values)
+        for override in map(parse, overrides):
+            keys.append(override.key_or_group)
+            OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
+        return convert(Config, OmegaConf.to_container(values, resolve=True))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {_first_line(error)}") from None
+    except ConfigError as error:
+        if str(error).startswith(tuple(keys)):
+            raise
+        raise ConfigError(f"{path}: {error}") from None
+
+
 def to_yaml(config: Config) -> str:
-    """The resolved config as YAML."""
-    return OmegaConf.to_yaml(OmegaConf.create(config.to_dict()))
+    """The resolved config as YAML, with the version of the format."""
+    return OmegaConf.to_yaml(OmegaConf.create({"version": VERSION, **config.to_dict()}))
 
 
 def parse(text: str) -> Override:
@@ -108,6 +127,8 @@ def _check(text: str, override: Override) -> None:
     if options is not None:
         _check_option(text, override.value(), options)
         return
+    if now := former_names(Config).get(key):
+        raise ConfigError(f"{text}: {key} is called {now} now; write {now}=VALUE")
     leaves = [name for name, _, _ in keys_of(Config)]
     if key not in leaves and not any(name.startswith(f"{key}.") for name in leaves):
         raise unknown_key(text, key, [*leaves, *groups()])

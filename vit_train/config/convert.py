@@ -25,12 +25,38 @@ _LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 }
 
 
-def key(doc: str, **limits: float) -> Any:
+ABSENT = object()  # of a key that every config.yaml has to have
+
+
+def key(
+    doc: str,
+    *,
+    absent: Any = ABSENT,
+    was: str | tuple[str, ...] = (),
+    may_change: bool = False,
+    affects_result: bool = True,
+    fills_memory: bool = False,
+    **limits: float,
+) -> Any:
     """A config key: its meaning and unit in one line, and the limits of its number (or of each number in a list).
 
     `limits` are `minimum`, `above`, `maximum` and `below`.
+
+    What config.yaml files of older versions say: `absent`, a plain value as in YAML, is what it meant that they do not
+    have the key; a key that came after a release has it. `was` are former names of the key in the same section.
+
+    What the key does: with `may_change` it may differ when a run is resumed, since it leads further than the run has
+    come, or changes results by rounding only. Without `affects_result` it cannot change a result at all, so runs that
+    differ in it are alike, and it may change as well. With `fills_memory` a lower value takes less memory.
     """
-    return dataclasses.field(metadata={"doc": doc, "limits": limits})
+    properties = {
+        "absent": absent,
+        "was": (was,) if isinstance(was, str) else was,
+        "may_change": may_change or not affects_result,
+        "affects_result": affects_result,
+        "fills_memory": fills_memory,
+    }
+    return dataclasses.field(metadata={"doc": doc, "limits": limits, **properties})
 
 
 def variants(kind: Any) -> list[Any]:
@@ -56,13 +82,28 @@ def keys_of(cls: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Fie
             yield name, field, kind
 
 
-def values_of(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The value of every leaf of a config by its dotted key."""
+def values_of(config: Any, having: str | None = None, prefix: str = "") -> dict[str, Any]:
+    """The value of every leaf of a config by its dotted key.
+
+    `having` names a property of keys, such as "fills_memory", and leaves out the keys that do not have it.
+    """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         name, value = prefix + field.name, getattr(config, field.name)
-        values |= values_of(value, f"{name}.") if variants(type(value)) else {name: value}
+        if variants(type(value)):
+            values |= values_of(value, having, f"{name}.")
+        elif having is None or field.metadata[having]:
+            values[name] = value
     return values
+
+
+def former_names(cls: type) -> dict[str, str]:
+    """Every dotted key that was renamed, as it was called, and what it is called today."""
+    names: dict[str, str] = {}
+    for name, field, _ in keys_of(cls):
+        section = name.removesuffix(field.name)
+        names |= {section + former: name for former in field.metadata["was"]}
+    return names
 
 
 def name_of(variant: type) -> str:

@@ -12,7 +12,9 @@ class AnyModelConfig:
     """What every model has."""
 
     name: str = key("the architecture")
-    image_size: int = key("side of the square image the model sees, in pixels; images are resized to it", minimum=1)
+    image_size: int = key(
+        "side of the square image the model sees, in pixels; images are resized to it", fills_memory=True, minimum=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +22,11 @@ class PatchModelConfig(AnyModelConfig):
     """What models on patches have."""
 
     patch_size: int = key("side of a patch, in pixels; must divide image_size", minimum=1)
-    projection_dim: int = key("width of a token", minimum=1)
-    depth: int = key("number of blocks", minimum=1)
+    projection_dim: int = key("width of a token", fills_memory=True, minimum=1)
+    depth: int = key("number of blocks", fills_memory=True, minimum=1)
     mlp_ratio: float = key("hidden width of a block's MLP, as a multiple of projection_dim", above=0)
     head_units: tuple[int, ...] = key("widths of the dense layers between pooling and logits, such as [2048,1024]",
-                                      minimum=1)  # fmt: skip
+                                      fills_memory=True, minimum=1)  # fmt: skip
     dropout: float = key("dropout rate inside the blocks", minimum=0, below=1)
     head_dropout: float = key("dropout rate in the head", minimum=0, below=1)
 
@@ -76,7 +78,9 @@ class ResNetConfig(AnyModelConfig):
     """The residual network of keras.applications, without pretrained weights."""
 
     name: Literal["resnet50v2"] = key("the architecture")
-    image_size: int = key("side of the square image the model sees, in pixels; images are resized to it", minimum=32)
+    image_size: int = key(
+        "side of the square image the model sees, in pixels; images are resized to it", fills_memory=True, minimum=32
+    )
 
 
 ModelConfig = VitConfig | MatmulFreeConfig | ResNetConfig

@@ -24,7 +24,8 @@ class DatasetConfig:
 
     name: Literal["cifar10", "cifar100", "digits", "folder"] = key("the data set; folder is one's own pictures")
     root: str | None = key(
-        "folder or archive with the official files, which null looks for and then downloads; or the folder of pictures"
+        "folder or archive with the official files, which null looks for and then downloads; or the folder of pictures",
+        affects_result=False,
     )
     fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
     validation: float | Literal["last"] = key(
@@ -114,7 +115,9 @@ class EarlyStoppingConfig:
 class CheckpointConfig:
     """Which epoch's weights are the result, and how much work may be lost."""
 
-    every: Duration = key("how often the run's state is saved, besides at its end and when it is stopped")
+    every: Duration = key(
+        "how often the run's state is saved, besides at its end and when it is stopped", may_change=True
+    )
     monitor: Monitor = key("the metric that picks the best epoch")
 
 
@@ -122,12 +125,15 @@ class CheckpointConfig:
 class TrainConfig:
     """How long and in what portions to train."""
 
-    epochs: int = key("passes over the training images", minimum=1)
-    batch_size: int = key("images per step", minimum=1)
+    epochs: int = key("passes over the training images", may_change=True, minimum=1)
+    batch_size: int = key("images per step", fills_memory=True, minimum=1)
     steps_per_epoch: int | None = key("steps per epoch; null goes through all training images", minimum=1)
     reshuffle: bool = key("whether every epoch has an order of its own; false repeats the first one's")
     skip_nonfinite_steps: int = key(
-        "steps with an infinite or undefined loss or gradient to leave out before training ends", minimum=0
+        "steps with an infinite or undefined loss or gradient to leave out before training ends",
+        was="skip_bad_steps",
+        may_change=True,
+        minimum=0,
     )
     early_stopping: EarlyStoppingConfig
     checkpoint: CheckpointConfig
@@ -142,7 +148,8 @@ class ComputeConfig:
         "type of activations; bfloat16 keeps weights and loss in float32; auto takes it where it is known to be faster"
     )
     devices: Literal["auto", "cpu", "gpu", "all"] = key(
-        "auto takes a GPU if the backend finds one; cpu never does, gpu must; all splits each batch over all it finds"
+        "auto takes a GPU if the backend finds one; cpu never does, gpu must; all splits each batch over all it finds",
+        may_change=True,
     )
 
     def __post_init__(self) -> None:
@@ -157,8 +164,10 @@ class ComputeConfig:
 class LoggingConfig:
     """Where figures go while the run trains, besides its directory."""
 
-    tensorboard: bool = key("whether to write TensorBoard's event files, into the run directory")
-    mlflow: bool = key("whether to log to MLflow, into OUTPUTS/mlruns or where MLFLOW_TRACKING_URI says")
+    tensorboard: bool = key("whether to write TensorBoard's event files, into the run directory", affects_result=False)
+    mlflow: bool = key(
+        "whether to log to MLflow, into OUTPUTS/mlruns or where MLFLOW_TRACKING_URI says", affects_result=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,10 +183,11 @@ class Config:
     compute: ComputeConfig
     logging: LoggingConfig
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
-    outputs: str = key("folder that receives the run directory")
-    figures: bool = key("whether to draw figures at the end of the run, which takes some seconds")
+    outputs: str = key("folder that receives the run directory", affects_result=False)
+    figures: bool = key("whether to draw figures at the end of the run, which takes some seconds", affects_result=False)
     resume: str | None = key(
-        "a run directory to continue with; auto takes the newest unfinished run of the same config"
+        "a run directory to continue with; auto takes the newest unfinished run of the same config",
+        affects_result=False,
     )
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from vit_train.config.convert import show
+from vit_train.config.convert import show, values_of
 from vit_train.config.schema import ComputeConfig, Config
 from vit_train.errors import ConfigError, OutOfMemory
 from vit_train.files import cache_folder
@@ -20,7 +20,6 @@ from vit_train.rundir.environment import processor
 
 PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 _GPU_EXTRAS = {"tensorflow": "gpu", "jax": "jax-gpu", "torch": "torch"}
-_MODEL_SIZES = ("image_size", "projection_dim", "depth", "head_units")  # what fills memory, of those a model has
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -113,8 +112,7 @@ def memory_errors_explained(config: Config) -> Iterator[None]:
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        sizes = [f"train.batch_size={config.train.batch_size}"]
-        sizes += [f"model.{size}={show(value)}" for size, value in vars(config.model).items() if size in _MODEL_SIZES]
+        sizes = [f"{key}={show(value)}" for key, value in values_of(config, "fills_memory").items()]
         raise OutOfMemory(
             f"memory on {device_name()} ran out; lower {', '.join(sizes)}, or set compute.precision=bfloat16"
         ) from error

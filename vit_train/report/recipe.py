@@ -9,9 +9,6 @@ from vit_train.config.convert import show, values_of
 from vit_train.config.groups import groups
 from vit_train.config.schema import Config
 
-# These change no result.
-ASIDE = ("dataset.root", "logging.tensorboard", "logging.mlflow", "outputs", "figures", "resume")
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -34,8 +31,8 @@ def _differences(config: Config, recipe: str | None) -> list[Difference]:
     usual = _recipe(recipe)
     return [
         Difference(key, show(value), show(usual.get(key)))
-        for key, value in values_of(config).items()
-        if value != usual.get(key) and key not in ASIDE
+        for key, value in values_of(config, "affects_result").items()
+        if value != usual.get(key)
     ]
 
 

@@ -10,12 +10,12 @@ _SHOWN = 5
 
 def all_runs(outputs: Path) -> list[RunDir]:
     """Every run directory OUTPUTS/DATE/NAME, oldest first."""
-    return [RunDir(path) for path in sorted(outputs.glob("*/*")) if _is_run(path)]
+    return [RunDir(path) for path in sorted(outputs.glob("*/*")) if is_run(path)]
 
 
 def find_run(text: str, outputs: Path) -> RunDir:
     """The one run that `text` names; raises ConfigError if there is none, or more than one."""
-    if _is_run(Path(text)):
+    if is_run(Path(text)):
         return RunDir(Path(text))
     runs = all_runs(outputs)
     found = runs[-1:] if text == "latest" else [run for run in runs if text in name(run, outputs)]
@@ -34,6 +34,9 @@ def name(run: RunDir, outputs: Path) -> str:
     return run.path.relative_to(outputs).as_posix()
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
     """Even one that was stopped before it could write its config has the folder for checkpoints."""
-    return (path / "config.yaml").is_file() or (path / "checkpoints").is_dir()
+    try:
+        return (path / "config.yaml").is_file() or (path / "checkpoints").is_dir()
+    except OSError:  # a name of more than 255 bytes, a folder without permission
+        return False

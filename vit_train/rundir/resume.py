@@ -5,25 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vit_train.config.compose import load_config, parse
-from vit_train.config.convert import show, values_of
+from vit_train.config.convert import keys_of, show, values_of
 from vit_train.config.schema import Config
-from vit_train.errors import ConfigError
+from vit_train.console import say
+from vit_train.errors import CheckpointError, ConfigError
+from vit_train.rundir import records
+from vit_train.rundir.find import all_runs, is_run
 from vit_train.rundir.layout import RunDir
-
-# What may differ when a run continues: what leads further than the run has come, and what cannot change a result, or by
-# rounding only.
-FREE = (
-    "train.epochs",
-    "train.skip_nonfinite_steps",
-    "train.checkpoint.every",
-    "dataset.root",
-    "compute.devices",
-    "logging.tensorboard",
-    "logging.mlflow",
-    "outputs",
-    "figures",
-    "resume",
-)
 
 
 def load(overrides: Sequence[str], file: str | None = None) -> Config:
@@ -43,10 +31,10 @@ def load(overrides: Sequence[str], file: str | None = None) -> Config:
         config = load_config(others, file)
         return dataclasses.replace(config, resume=_newest_unfinished(config))
     run = RunDir(Path(asked))
-    if not run.config.is_file():
+    if not is_run(run.path):
         raise ConfigError(f"resume={asked}: is not a run directory, it has no config.yaml")
-    saved, wanted = load_config([], str(run.config)), load_config(others, str(run.config))
-    if differences := [key for key in _differences(saved, wanted) if key not in FREE]:
+    saved, wanted = records.load_config(run), load_config(others, str(run.config))
+    if differences := _differences(saved, wanted):
         was = ", ".join(f"{key}={show(values_of(saved)[key])}" for key in differences)
         raise ConfigError(f"resume={asked}: the run has {was}, which cannot change; start a new run to change it")
     if run.finished and wanted.train.epochs <= saved.train.epochs:
@@ -55,13 +43,22 @@ def load(overrides: Sequence[str], file: str | None = None) -> Config:
 
 
 def _newest_unfinished(config: Config) -> str | None:
-    for path in sorted(Path(config.outputs).glob("*/*/config.yaml"), reverse=True):
-        run = RunDir(path.parent)
-        if not run.finished and not set(_differences(load_config([], str(path)), config)) - set(FREE):
-            return str(run.path)
+    """The newest unfinished run of the same config; one that cannot be read is noted and passed over."""
+    for run in reversed(all_runs(Path(config.outputs))):
+        try:
+            if not run.finished and run.config.exists() and not _differences(records.load_config(run), config):
+                return str(run.path)
+        except CheckpointError as error:
+            say(f"note: {error}; resume=auto passes it over")
     return None
 
 
-def _differences(a: Config, b: Config) -> list[str]:
-    theirs = values_of(b)
-    return [key for key, value in values_of(a).items() if key not in theirs or value != theirs[key]]
+def _differences(saved: Config, wanted: Config) -> list[str]:
+    """The keys that differ and may not when a run continues."""
+    may_change = {name for name, field, _ in keys_of(Config) if field.metadata["may_change"]}
+    theirs = values_of(wanted)
+    return [
+        key
+        for key, value in values_of(saved).items()
+        if key not in may_change and (key not in theirs or value != theirs[key])
+    ]

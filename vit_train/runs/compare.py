@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from vit_train.config.convert import show
+from vit_train.config.convert import keys_of, show
+from vit_train.config.schema import Config
 from vit_train.console import duration, print_table, put, say
 from vit_train.errors import ConfigError
 from vit_train.metrics import VALIDATION
@@ -16,7 +17,6 @@ from vit_train.runs.curves import plot_curves
 from vit_train.runs.references import Reference, load_reference
 
 _LABELS = "ABCDEFGHIJ"  # as many as there are colours
-_OWN = ("outputs", "resume")  # keys that say nothing of a result
 _FIGURES = {column: metric for column, metric in VALIDATION.items() if metric.short}
 
 
@@ -50,8 +50,9 @@ def _compare(runs: list[RunDir], options: argparse.Namespace) -> None:
 
 
 def config_differences(configs: list[dict[str, Any]]) -> list[list[str]]:
-    """Rows [key, value in each config] for the keys whose values differ; "-" where a config has no such key."""
-    keys = dict.fromkeys(key for config in configs for key in config if key not in _OWN)
+    """Rows [key, value in each config] for keys that affect results and differ; "-" where a config has no such key."""
+    aside = {name for name, field, _ in keys_of(Config) if not field.metadata["affects_result"]}
+    keys = dict.fromkeys(key for config in configs for key in config if key not in aside)
     rows = [[key, *(show(config[key]) if key in config else "-" for config in configs)] for key in keys]
     return [row for row in rows if len(set(row[1:])) > 1]
 

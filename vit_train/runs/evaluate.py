@@ -2,12 +2,12 @@
 
 import argparse
 
-from vit_train.config.compose import load_config
 from vit_train.config.convert import convert
 from vit_train.config.schema import Config
 from vit_train.console import print_table
 from vit_train.data.images import Dataset
 from vit_train.errors import ConfigError
+from vit_train.rundir import records
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
 from vit_train.runs.loading import load
@@ -47,7 +47,7 @@ def _require_fit(dataset: Dataset, names: tuple[str, ...], size: tuple[int, int]
 
 def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
     """The run's config, with another data set, all of it, in the place of its own if one is named."""
-    values = load_config([], str(run.config)).to_dict()
+    values = records.load_config(run).to_dict()
     if dataset is not None:
         values["dataset"] |= {"name": dataset, "root": None, "fraction": 1.0}
     if root is not None:

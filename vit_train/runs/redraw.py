@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from vit_train.config.compose import load_config
 from vit_train.console import logged_to, put, say
 from vit_train.errors import DataError
 from vit_train.machine import backend
 from vit_train.report import writer
 from vit_train.report.writer import Report
+from vit_train.rundir import records
 from vit_train.rundir.environment import require_same_data
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
@@ -31,7 +31,7 @@ def redraw(path: Path) -> Report:
     Raises CheckpointError if there is no report.json, and ConfigError if this process runs Keras on another backend.
     """
     run = RunDir(path)
-    report, config = writer.read(run), load_config([], str(run.config))
+    report, config = writer.read(run), records.load_config(run)
     backend.configure(config.compute, config.seed)
     # These import Keras, as in `vit_train.run`.
     from vit_train import load_model

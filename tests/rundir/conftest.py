@@ -1,0 +1,1 @@
+from runs.conftest import made  # noqa: F401, a fixture
