@@ -16,8 +16,9 @@ import yaml
 from vit_train.config.convert import ABSENT, name_of, variants
 from vit_train.config.schema import Config
 from vit_train.console import say
-from vit_train.errors import ConfigError, one_line
+from vit_train.errors import ConfigError
 from vit_train.files import read_regular
+from vit_train.text import one_line
 
 VERSION = 2  # of a run directory; it stands in its config.yaml, where 1 says nothing of it
 _MOST_BYTES = 2**18  # of a file; one that this program writes has some 2,000
