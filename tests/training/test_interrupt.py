@@ -1,4 +1,5 @@
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -61,3 +62,24 @@ def test_a_second_signal_ends_the_process_at_once():
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stdout) == (143, "")
+
+
+def test_in_a_terminal_the_first_is_answered_at_once_and_the_second_gives_the_cursor_back():
+    """While the main thread is in C for long, where Python's own handler has to wait."""
+    script = (
+        "import hashlib\nfrom vit_train.training.interrupt import StopRequest\n"
+        "with StopRequest():\n"
+        "    print('ready', flush=True)\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 1_000_000_000)\n"
+    )
+    terminal, other_end = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=other_end)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    first = os.read(terminal, 1000)
+    process.send_signal(signal.SIGINT)
+    second = os.read(terminal, 1000)
+    assert process.wait(timeout=60) == 130
+    process.stdout.close()
+    assert first == b"\r\x1b[Kstopping: the state is saved first; once more ends at once\r\n"
+    assert second == b"\r\x1b[K\x1b[?25hvit-train: stopped by SIGINT\r\n"

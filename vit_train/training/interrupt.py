@@ -33,14 +33,26 @@ def _signals() -> list[int]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    if _ending.acquire(blocking=False):
+        _write(f"vit-train: {Interrupted(number)}", "\x1b[?25h")  # a bar had hidden the cursor
+        os._exit(Interrupted(number).exit_code)
+
+
+_ending = threading.Lock()
+
+
+def _write(text: str, code: str = "") -> None:
+    """A line on stderr in the place of an unfinished one, after a control code; past Rich, which may be busy."""
     with suppress(OSError):
-        line_start = "\r\x1b[K" if os.isatty(2) else ""
-        os.write(2, f"{line_start}vit-train: {Interrupted(number)}\n".encode())
-    os._exit(Interrupted(number).exit_code)
+        os.write(2, (f"\r\x1b[K{code}{text}\n" if os.isatty(2) else f"{text}\n").encode())
 
 
 class StopRequest:
-    """While entered, remembers the first signal; `check` then ends the run where its state can be saved."""
+    """While entered, remembers the first signal; `check` then ends the run where its state can be saved.
+
+    Python's own handler waits while C++ compiles or takes a step. So a thread hears of the signal, too, which says at
+    once that it has come, and ends the process on a second one.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -48,6 +60,11 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         self._previous = {number: signal.signal(number, self._receive) for number in _signals()}
+        if self._previous:
+            reader, self._writer = os.pipe()
+            os.set_blocking(self._writer, False)
+            self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+            threading.Thread(target=self._listen, args=(reader,), daemon=True).start()
         return self
 
     def __exit__(
@@ -55,6 +72,20 @@ class StopRequest:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._previous:
+            signal.set_wakeup_fd(self._wakeup)
+            os.close(self._writer)
+
+    def _listen(self, reader: int) -> None:
+        heard = 0
+        with open(reader, "rb", buffering=0) as pipe:
+            while received := pipe.read(1):  # until __exit__ closes the other end
+                if received[0] not in self._previous:
+                    continue
+                heard += 1
+                if heard > 1:
+                    _end(received[0], None)
+                _write("stopping: the state is saved first; once more ends at once")
 
     @property
     def requested(self) -> bool:
