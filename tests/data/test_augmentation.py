@@ -23,14 +23,15 @@ def images():
 def draw(count, config=BASIC, seed=1, epoch=0, first=0, size=72):
     import tensorflow as tf
 
-    from vit_train.data.augmentation import draw_transforms
+    from vit_train.data.augmentation.draw import draw as draw_parameters
 
     examples = tf.range(first, first + count, dtype=tf.int64)
-    return draw_transforms(config, seed, examples, tf.constant(epoch, tf.int64), (32, 32), size).numpy()
+    parameters = draw_parameters(config, seed, examples, tf.constant(epoch, tf.int64), (32, 32), size)
+    return parameters["transforms"].numpy()
 
 
 def resampled(images, transforms, size=72):
-    from vit_train.data.augmentation import resample
+    from vit_train.data.augmentation.apply import resample
 
     return resample(images, transforms, size).numpy()
 
@@ -39,7 +40,7 @@ def resampled(images, transforms, size=72):
 def test_without_augmentation_it_is_keras_resizing(images, size):
     import keras
 
-    from vit_train.data.augmentation import resize_transforms
+    from vit_train.data.augmentation.geometry import resize_transforms
 
     expected = keras.ops.convert_to_numpy(keras.layers.Resizing(size, size)(images.astype("float32")))
     np.testing.assert_allclose(resampled(images, resize_transforms(512, (32, 32), size), size), expected, atol=2e-3)
@@ -49,7 +50,7 @@ def test_without_augmentation_it_is_keras_resizing(images, size):
 def test_images_need_not_be_square():
     import tensorflow as tf
 
-    from vit_train.data.augmentation import resize_transforms
+    from vit_train.data.augmentation.geometry import resize_transforms
 
     images = np.random.default_rng(0).integers(0, 256, (3, 20, 50, 3), dtype=np.uint8)
     expected = tf.image.resize(images, (24, 24)).numpy()
@@ -148,3 +149,18 @@ def test_the_centre_stays_where_it_is():
     for a0, a1, a2, b0, b1, b2, *_ in draw(100):
         assert a0 * centre + a1 * centre + a2 == pytest.approx(15.5, abs=1e-4)
         assert b0 * centre + b1 * centre + b2 == pytest.approx(15.5, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [3, 4, 26])
+def test_uniform_numbers_are_those_of_tensorflow_one_example_at_a_time(count):
+    import tensorflow as tf
+
+    from vit_train.data.augmentation.uniforms import uniforms
+
+    seed = tf.constant((2**31 - 1 << 32) + 7, tf.int64)
+    examples = tf.constant([0, 1, 12345, 2**40 + 3], tf.int64)
+    expected = [
+        tf.random.stateless_uniform([count], seed=tf.stack([seed, example]), minval=-1.0, maxval=1.0)
+        for example in examples
+    ]
+    np.testing.assert_array_equal(uniforms(seed, examples, count), np.stack(expected))

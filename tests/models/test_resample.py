@@ -11,13 +11,14 @@ def test_the_device_draws_the_pixels_of_the_host(size):
     import keras
     import tensorflow as tf
 
-    from vit_train.data.augmentation import draw_transforms, resample
+    from vit_train.data.augmentation.apply import resample
+    from vit_train.data.augmentation.draw import draw
     from vit_train.models.resample import Resample
 
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 24, 3), dtype=np.uint8)
     config = load_config(["augment.rotation=0.5", "augment.zoom=0.9"]).augment
     examples, epoch = tf.range(64, dtype=tf.int64), tf.constant(0, tf.int64)
-    transforms = draw_transforms(config, 1, examples, epoch, (32, 24), size)
+    transforms = draw(config, 1, examples, epoch, (32, 24), size)["transforms"]
     device = keras.ops.convert_to_numpy(Resample(size)(images, transforms))
     difference = np.abs(device - resample(images, transforms, size).numpy())
     # A coordinate on the edge between two pixels may be rounded to either side.

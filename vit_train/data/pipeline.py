@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from vit_train.config.schema import Config
-from vit_train.data.augmentation import draw_transforms, resample, resize_transforms
+from vit_train.data.augmentation.apply import Parameters, apply
+from vit_train.data.augmentation.draw import draw, unvaried
 from vit_train.data.images import ImageSource
 from vit_train.errors import DataError
 
 # A batch is (inputs, labels), labels int32 [B]. With augment.placement=host, inputs are float32 [B, S, S, 3], values in
-# [0, 255]; with device, {"images": uint8 [B, H, W, 3], "transforms": float32 [B, 8]}.
+# [0, 255]; with device, {"images": uint8 [B, H, W, 3], **parameters of `augmentation.draw`}.
 
 
 def steps_per_epoch(examples: int, config: Config) -> int:
@@ -36,8 +37,8 @@ def training_batches(train: ImageSource, config: Config, first: int, last: int) 
         order = epoch if config.train.reshuffle else tf.zeros_like(epoch)
         key = tf.stack([tf.constant(seed, tf.int64), order])
         examples = tf.random.experimental.index_shuffle(positions, key, tf.constant(count - 1, tf.int64))
-        transforms = draw_transforms(config.augment, seed, examples, epoch, train.size, size)
-        return _inputs(_read(train, examples), transforms, config), tf.gather(labels, examples)
+        parameters = draw(config.augment, seed, examples, epoch, train.size, size)
+        return _inputs(_read(train, examples), parameters, config), tf.gather(labels, examples)
 
     return _made_ahead(tf.data.Dataset.range(first, last), batch)
 
@@ -46,8 +47,8 @@ def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset
     """All examples once, in their order, resized but not augmented."""
 
     def batch(images: tf.Tensor, labels: tf.Tensor) -> Any:
-        transforms = resize_transforms(tf.shape(images)[0], examples.size, config.model.image_size)
-        return _inputs(images, transforms, config), labels
+        parameters = unvaried(tf.shape(images)[0], examples.size, config.model.image_size)
+        return _inputs(images, parameters, config), labels
 
     return _made_ahead(raw_batches(examples, config.train.batch_size), batch)
 
@@ -92,10 +93,10 @@ def _made_ahead(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.da
     return dataset.map(function, tf.data.AUTOTUNE).prefetch(2).with_options(options)
 
 
-def _inputs(images: tf.Tensor, transforms: tf.Tensor, config: Config) -> Any:
+def _inputs(images: tf.Tensor, parameters: Parameters, config: Config) -> Any:
     if config.augment.placement == "device":
-        return {"images": images, "transforms": transforms}
-    return resample(images, transforms, config.model.image_size)
+        return {"images": images, **parameters}
+    return apply(images, parameters, config.model.image_size)
 
 
 _faults: list[DataError] = []  # met while batches were made
