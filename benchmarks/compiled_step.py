@@ -34,12 +34,12 @@ def compiled_step(config: Config) -> Any:
 
     from vit_train.data.images import Examples
     from vit_train.data.pipeline import training_batches
-    from vit_train.models import build
-    from vit_train.training.objective import compile_model
+    from vit_train.training.distribution import Devices
+    from vit_train.training.prepare import new_model
 
     images = np.zeros((config.train.batch_size, 32, 32, 3), np.uint8)
     training = Examples(images, np.zeros(len(images), np.int32))
-    model = compile_model(build.build_model(config.model, 100), training, config)
+    _, model = new_model(config, training, 100, Devices(config))
     batch = next(training_batches(training, config, 0, 1).as_numpy_iterator())
     parts = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables
     state = tuple([variable.value for variable in part] for part in parts)

@@ -36,10 +36,9 @@ def main() -> None:
 def train(config: Any, count: int) -> None:
     """Trains on `count` random images until there are no more turns."""
     from vit_train.data.images import Examples
-    from vit_train.models import build, preprocessing
     from vit_train.rundir.layout import RunDir
     from vit_train.training.distribution import Devices
-    from vit_train.training.objective import compile_model
+    from vit_train.training.prepare import new_model
     from vit_train.training.trainer import Trainer
 
     class TurnTaker(Trainer):
@@ -62,12 +61,11 @@ def train(config: Any, count: int) -> None:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
     training = Examples(images, random.integers(0, 100, count, np.int32))
-    network = build.build_model(config.model, 100)
-    preprocessing.set_statistics(network, *training.statistics())
-    model = compile_model(network, training, config)
+    devices = Devices(config)
+    network, model = new_model(config, training, 100, devices)
     validation = training.take(np.arange(min(count, config.train.batch_size)))
     run = RunDir.create(config.outputs, config.dataset.name, config.model.name)
-    TurnTaker(model, training, validation, config, run, Devices(config), after_epoch).fit()
+    TurnTaker(model, training, validation, config, run, devices, after_epoch).fit()
 
 
 if __name__ == "__main__":

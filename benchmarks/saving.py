@@ -19,17 +19,17 @@ def main() -> None:
     config = load_config(sys.argv[1:])
     backend.configure(config.compute, config.seed)
     from vit_train.data.images import Examples
-    from vit_train.models import vit
     from vit_train.training import state
     from vit_train.training.distribution import Devices
-    from vit_train.training.objective import compile_model
+    from vit_train.training.prepare import new_model
     from vit_train.training.trainer import Trainer
 
     examples = Examples(np.zeros((256, 32, 32, 3), np.uint8), np.zeros(256, np.int32))
-    model = compile_model(vit.build_vit(config.model, 100), examples, config)
+    devices = Devices(config)
+    _, model = new_model(config, examples, 100, devices)
     with tempfile.TemporaryDirectory(dir=config.outputs) as folder:
         run = RunDir.create(folder, config.dataset.name, config.model.name)
-        trainer = Trainer(model, examples, examples, config, run, Devices(config), lambda rows: None)
+        trainer = Trainer(model, examples, examples, config, run, devices, lambda rows: None)
         trainer.epoch_began, trainer.best = time.monotonic(), state.model_arrays(model)
         seconds = []
         for trainer.progress.step in range(TIMES):

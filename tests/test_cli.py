@@ -54,7 +54,7 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_a_file(capsys, monkey
         raise ZeroDivisionError
 
     monkeypatch.setattr(cli, "_run", broken)
-    assert cli.main([]) == 1
+    assert cli.run([]) == 1
     line = capsys.readouterr().err
     log = Path(re.fullmatch(r"vit-train: unexpected ZeroDivisionError; the traceback is in (.*)\n", line)[1])
     assert "in broken" in log.read_text()
@@ -137,7 +137,7 @@ def test_any_arguments_are_a_config_or_one_sentence_and_exit_code_2(tmp_path_fac
     folder = tmp_path_factory.mktemp("empty")
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        code = cli.main(["--cfg", "job", *arguments])
+        code = cli.run(["--cfg", "job", *arguments])
     assert code in (0, 2)
     assert (stderr.getvalue() == "") == (code == 0)
     if code == 2:

@@ -35,7 +35,7 @@ def reproduce(tmp_path, monkeypatch, eagerly):
 
     def run(command, check):
         calls.append(command)
-        return SimpleNamespace(returncode=cli.main(command[3:]))
+        return SimpleNamespace(returncode=cli.run(command[3:]))
 
     def reproduce(*arguments):
         places = ["--docs", str(tmp_path), "--outputs", str(tmp_path / "outputs")]

@@ -58,7 +58,7 @@ def test_the_best_epoch_is_reported_and_kept(tiny):
     best = max(rows, key=lambda row: row["val_accuracy"])
     assert report.best_epoch == best["epoch"]
     assert report.validation.accuracy == best["val_accuracy"]
-    dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
+    dataset = sources.load_dataset(config)
     _, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
     model = load_model(f"{report.run_dir}/model.keras")
     predicted = model.predict(validation.images, verbose=0).argmax(1)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from vit_train import console
 from vit_train.config.compose import to_yaml
 from vit_train.config.schema import Config
-from vit_train.data.images import Dataset
 from vit_train.files import replace_file
 from vit_train.machine import backend
 from vit_train.machine.precision import choose
@@ -19,44 +18,39 @@ from vit_train.rundir.layout import RunDir
 from vit_train.training import evaluate
 
 if TYPE_CHECKING:
-    from vit_train.training.distribution import Devices
+    from vit_train.training.prepare import Prepared
 
 
-def train(config: Config) -> writer.Report:
+def train(config: Config, command: str | None = None) -> writer.Report:
     """Trains, evaluates and reports; all it leaves is in the run directory that the report names.
 
-    Nothing is created before config and data are known to fit each other. Raises the errors of `vit_train.errors`.
+    Nothing is created before config and data are known to fit each other. `command` is how the user asked for it.
+    Raises the errors of `vit_train.errors`.
     """
     loggers.require_installed(config.logging)
     console.doing(f"loading {backend.PACKAGES[config.compute.backend]}")
     backend.configure(config.compute, config.seed)
     # These import Keras, which takes backend and precision once, when it is first imported.
-    from vit_train.data import pipeline, sources, split
-    from vit_train.models import build, export, preprocessing
+    from vit_train.data import pipeline
+    from vit_train.models import export, preprocessing
     from vit_train.report import story
-    from vit_train.training.distribution import Devices
-    from vit_train.training.objective import compile_model
+    from vit_train.training.prepare import prepare
     from vit_train.training.trainer import Trainer
 
     console.doing(f"reading {config.dataset.name} and building {config.model.name}")
-    devices = Devices(config)
-    dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
-    training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
-    with backend.memory_errors_explained(config), devices.scope():
-        network = build.build_model(config.model, len(dataset.class_names))
-        preprocessing.set_statistics(network, *training.statistics())
-        model = compile_model(network, training, config)
-
+    prepared = prepare(config)
+    dataset, network, model = prepared.dataset, prepared.network, prepared.model
+    sizes, parameters = prepared.sizes, network.count_params()
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
-        sizes = {"train": len(training), "validation": len(validation), "test": len(dataset.test)}
-        _begin(config, run, dataset, sizes, network.count_params(), devices)
+        _begin(config, run, prepared, command)
         with loggers.opened(config, run) as logs:
             with (
-                story.told_if_it_ends(config, run, sizes, network.count_params()),
+                story.told_if_it_ends(config, run, sizes, parameters),
                 backend.memory_errors_explained(config),
                 pipeline.data_errors(run.path),
             ):
+                training, validation, devices = prepared.training, prepared.validation, prepared.devices
                 rows = Trainer(model, training, validation, config, run, devices, logs.epochs).fit()
                 console.doing(f"testing on {len(dataset.test):,} images")
                 deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
@@ -64,9 +58,9 @@ def train(config: Config) -> writer.Report:
                 batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
                 found = evaluate.predict(deployed, batches.as_numpy_iterator())
             predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
-            report = writer.of_training(config, run, sizes, network.count_params(), rows)
+            report = writer.of_training(config, run, sizes, parameters, rows)
             report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.nonfinite_steps.numpy()))
-            report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run))
+            report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run.ternary))
             console.doing("drawing the figures and pages" if config.figures else "writing the pages")
             return story.conclude(report, run, config, deployed, dataset.test, training)
 
@@ -77,13 +71,12 @@ def _run_dir(config: Config) -> RunDir:
     return RunDir.create(config.outputs, config.dataset.name, config.model.name)
 
 
-def _begin(
-    config: Config, run: RunDir, dataset: Dataset, sizes: dict[str, int], parameters: int, devices: "Devices"
-) -> None:
+def _begin(config: Config, run: RunDir, prepared: "Prepared", command: str | None) -> None:
     """Writes what is known before training, and says it."""
+    dataset, devices = prepared.dataset, prepared.devices
     require_same_data(run, dataset.fingerprint)
     precision, reason = choose(config.compute)
-    environment = {**describe_environment(devices.name, devices.count), "precision": precision}
+    environment = {**describe_environment(devices.name, devices.count, command), "precision": precision}
     environment["data_sha256"] = dataset.fingerprint
     writer.remove(run)  # the report of a run that continues
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
@@ -93,8 +86,8 @@ def _begin(
         console.say(note)
     compute, decay = config.compute, config.optimizer.decay_per_step
     console.say(
-        f"{config.model.name}, {parameters:,} parameters, on {config.dataset.name}: "
-        + ", ".join(f"{count:,} {part}" for part, count in sizes.items())
+        f"{config.model.name}, {prepared.network.count_params():,} parameters, on {config.dataset.name}: "
+        + ", ".join(f"{count:,} {part}" for part, count in prepared.sizes.items())
         + f" images; {compute.backend} {precision} on {environment['device']}"
     )
     if reason:

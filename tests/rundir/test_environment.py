@@ -6,12 +6,12 @@ from vit_train.rundir import environment
 
 
 def test_versions_machine_and_command():
-    described = environment.describe_environment("cpu:0", 2)
+    described = environment.describe_environment("cpu:0", 2, "vit-train seed=1")
     assert json.loads(json.dumps(described)) == described
     assert (described["device"], described["devices"]) == ("cpu:0", 2)
     assert described["packages"]["keras"].startswith("3.")
     assert described["cpus"] >= 1
-    assert described["command"].startswith("vit-train")
+    assert described["command"] == "vit-train seed=1"
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -16,17 +16,17 @@ def trainer(tensorflow, tiny):
     import numpy as np
 
     from vit_train.data.images import Examples
-    from vit_train.models import build
     from vit_train.rundir.layout import RunDir
     from vit_train.training.distribution import Devices
-    from vit_train.training.objective import compile_model
+    from vit_train.training.prepare import new_model
     from vit_train.training.trainer import Trainer
 
     config = tiny("train.steps_per_epoch=null", "model.depth=2")
     examples = Examples(np.zeros((70, 8, 8, 3), np.uint8), np.zeros(70, np.int32))
-    model = compile_model(build.build_model(config.model, 10), examples, config)
+    devices = Devices(config)
+    _, model = new_model(config, examples, 10, devices)
     run = RunDir.create(config.outputs, "digits", "vit")
-    return Trainer(model, examples, examples, config, run, Devices(config), lambda rows: None)
+    return Trainer(model, examples, examples, config, run, devices, lambda rows: None)
 
 
 def test_the_step_is_traced_once_for_all_epochs_and_short_batches(trainer, monkeypatch):

@@ -6,10 +6,19 @@ from vit_train.config.schema import Config
 from vit_train.data.cifar import load_cifar
 from vit_train.data.folder import load_folder
 from vit_train.data.images import Dataset, Examples
+from vit_train.data.split import take_fraction
 from vit_train.errors import ConfigError
 
 
 def load_dataset(config: Config) -> Dataset:
+    """The images of a data set, or the fraction of them that the config asks for.
+
+    Raises DataError if its files are absent or damaged, and ConfigError if the fraction is too small for its classes.
+    """
+    return take_fraction(load_all(config), config.dataset.fraction, config.seed)
+
+
+def load_all(config: Config) -> Dataset:
     """All images of a data set; raises DataError if its files are absent or damaged."""
     name, root = config.dataset.name, config.dataset.root
     if name == "digits":

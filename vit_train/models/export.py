@@ -8,17 +8,16 @@ import numpy as np
 
 from vit_train.config.models import MatmulFreeConfig, ModelConfig
 from vit_train.models.ternary import TernaryDense, kernel_scale, quantise_kernel
-from vit_train.rundir.layout import RunDir
 
 _PLACES = np.array([81, 27, 9, 3, 1])  # five digits of base 3 are less than 256
 
 
-def export_weights(config: ModelConfig, network: keras.Model, run: RunDir) -> dict[str, int]:
-    """Writes what the config asks for besides model.keras; returns each file's name and bytes."""
+def export_weights(config: ModelConfig, network: keras.Model, ternary: Path) -> dict[str, int]:
+    """Writes what the config asks for besides model.keras, to `ternary`; returns each file's name and bytes."""
     if not (isinstance(config, MatmulFreeConfig) and config.export_ternary):
         return {}
-    write_ternary(network, run.ternary)
-    return {run.ternary.name: run.ternary.stat().st_size}
+    write_ternary(network, ternary)
+    return {ternary.name: ternary.stat().st_size}
 
 
 def write_ternary(network: keras.Model, path: Path) -> None:

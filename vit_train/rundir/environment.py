@@ -4,9 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,10 @@ from vit_train.rundir.layout import RunDir
 _PACKAGES = ("vit-train", "keras", "tensorflow", "jax", "torch", "numpy", "hydra-core", "omegaconf", "scikit-learn")
 
 
-def describe_environment(device: str, devices: int = 1) -> dict[str, Any]:
+def describe_environment(device: str, devices: int = 1, command: str | None = None) -> dict[str, Any]:
     """Plain values for environment.json; a package or a checkout that is not there is null."""
     return {
-        "command": shlex.join(["vit-train", *sys.argv[1:]]),
+        "command": command,
         "working_directory": str(Path.cwd()),
         "python": platform.python_version(),
         "platform": platform.platform(),

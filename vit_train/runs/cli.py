@@ -7,9 +7,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from vit_train.errors import ConfigError, VitTrainError
+from vit_train.command_line import Parser, answered, prepare_streams
 
 _EPILOG = """\
 RUN is a path, a part of the run's name that no other has, or `latest`.
@@ -27,13 +26,9 @@ Exit codes: 0 done, 2 arguments, 3 a picture or data, 4 a run that cannot be rea
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see {self.prog} --help")
-
-
 def main() -> int:
     """The command as a process of its own."""
+    prepare_streams()
     signal.signal(signal.SIGINT, _quit)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough, such as `head`, ends it
     return run(sys.argv[1:])
@@ -41,15 +36,13 @@ def main() -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one verb and returns its exit code."""
-    try:
+
+    def work() -> int:
         options = parser().parse_args(arguments)
         # Only the verb asked for is imported, so that those that read files never wait for TensorFlow.
         return int(importlib.import_module(f"vit_train.runs.{options.module}").run(options))
-    except VitTrainError as error:
-        from vit_train.console import say_error
 
-        say_error(str(error), "vit-runs")
-        return error.exit_code
+    return answered("vit-runs", work)
 
 
 def _quit(number: int, frame: object) -> None:
@@ -60,7 +53,7 @@ def _quit(number: int, frame: object) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """What the command line may say."""
-    command = _Parser(
+    command = Parser(
         prog="vit-runs",
         description="Looks at runs of vit-train and uses their models.",
         epilog=_EPILOG,
@@ -73,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _add_readers(verbs: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     """The verbs that only read files."""
     verb = _add(verbs, "list", "listing", "a table of all runs")
     verb.add_argument("--json", action="store_true", help="print it as JSON")
@@ -87,7 +80,7 @@ def _add_readers(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument("--plot", metavar="FILE", type=Path, default=Path("compare.png"), help="(default: %(default)s)")
 
 
-def _add_users(verbs: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     """The verbs that load the model."""
     verb = _add(verbs, "evaluate", "evaluate", "test figures of the model, on its own or another data set")
     verb.add_argument("run", metavar="RUN")
@@ -110,7 +103,7 @@ def _add_users(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument("--output", metavar="PATH", type=Path, help="(default: in the run's folder exports/)")
 
 
-def _add(verbs: "argparse._SubParsersAction[_Parser]", name: str, module: str, about: str) -> argparse.ArgumentParser:
+def _add(verbs: "argparse._SubParsersAction[Parser]", name: str, module: str, about: str) -> argparse.ArgumentParser:
     verb = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
     verb.add_argument("--outputs", metavar="DIR", type=Path, default=Path("outputs"),
                       help="the folder of all runs (default: %(default)s)")  # fmt: skip

@@ -18,12 +18,12 @@ def run(options: argparse.Namespace) -> int:
     found = find_run(options.run, options.outputs)
     config = _config(found, options.dataset, options.root)
     model, names = load(found, config.compute)
-    from vit_train.data import pipeline, sources, split
+    from vit_train.data import pipeline, sources
     from vit_train.report.scores import evaluate
     from vit_train.report.writer import RESULT_HEADER, result_row
     from vit_train.training.evaluate import predict
 
-    dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
+    dataset = sources.load_dataset(config)
     _require_fit(dataset, names, model.input_shape[1:3])
     with pipeline.data_errors():
         batches = pipeline.raw_batches(dataset.test, config.train.batch_size)

@@ -43,7 +43,7 @@ def redraw(path: Path) -> Report:
         if report.test is not None:
             model = load_model(run.model)
             try:
-                dataset = split.take_fraction(sources.load_dataset(config), config.dataset.fraction, config.seed)
+                dataset = sources.load_dataset(config)
                 require_same_data(run, dataset.fingerprint)
                 training, _ = split.split_validation(dataset, config.dataset.validation, config.seed)
                 test = dataset.test

@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 
-from vit_train.cli import main
+from vit_train import single
+from vit_train.command_line import prepare_streams
 
 
 def stop_with_the_sweep() -> None:
@@ -24,5 +25,5 @@ if __name__ == "__main__":
     cores, *arguments = sys.argv[1:]
     if cores:
         os.sched_setaffinity(0, map(int, cores.split(",")))
-    sys.argv[:] = ["vit-train", *arguments]  # as environment.json shall have it
-    sys.exit(main())
+    prepare_streams()
+    sys.exit(single.main(arguments))

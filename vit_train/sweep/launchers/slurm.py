@@ -145,14 +145,13 @@ def _parameters(config: SlurmConfig) -> dict[str, object]:
 
 def run_job(arguments: list[str], log: Path) -> int:
     """On the node: `vit-train ARGUMENT ...`. The process is the job's own, so that each signal comes once."""
-    from vit_train.cli import main
+    from vit_train import single
 
     for number in (signal.SIGTERM, signal.SIGCONT):  # which submitit has its processes ignore
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGUSR2, lambda number, frame: signal.raise_signal(signal.SIGTERM))  # the time is nearly over
-    sys.argv[:] = ["vit-train", *arguments]  # as environment.json shall have it
     with _output_to(log):
-        return main()
+        return single.main(arguments)
 
 
 @contextmanager

@@ -1,0 +1,48 @@
+"""One run, from arguments to exit code: what the command, a job of a sweep and a node of a cluster all call."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from vit_train.command_line import Parser, answered, output_lost
+from vit_train.errors import CheckpointError
+
+
+def parser() -> Parser:
+    """The arguments of a run."""
+    parser = Parser(prog="vit-train", add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--config", metavar="FILE")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`vit-train ARGUMENT ...` of one run, in a process that does nothing else; returns the exit code."""
+
+    def work() -> int:
+        options = parser().parse_intermixed_args(arguments)
+        return run(options.overrides, options.config, shlex.join(["vit-train", *arguments]))
+
+    return answered("vit-train", work)
+
+
+def run(overrides: Sequence[str], file: str | None, command: str) -> int:
+    """Trains and prints the result, whose last line is the run directory; `command` is for environment.json."""
+    from vit_train.rundir import resume
+
+    config = resume.load(overrides, file)
+    from vit_train.console import print_table, put, say
+    from vit_train.report.writer import RESULT_HEADER, result_rows
+    from vit_train.run import train
+    from vit_train.training.interrupt import end_on_signals
+
+    end_on_signals()
+    report = train(config, command)
+    try:
+        with output_lost("vit-train"):
+            print_table(RESULT_HEADER, result_rows(report))
+            put(report.run_dir)
+            sys.stdout.flush()
+    except CheckpointError as error:  # the run has all the same come to its end
+        say(f"note: {error}; the result is in {report.run_dir}")
+    return 0

@@ -1,0 +1,54 @@
+"""From config to a compiled model and its data: all that a run is before it has a directory."""
+
+from dataclasses import dataclass
+
+import keras
+
+from vit_train.config.schema import Config
+from vit_train.data import sources, split
+from vit_train.data.images import Dataset, ImageSource
+from vit_train.machine import backend
+from vit_train.models import build, preprocessing
+from vit_train.training.distribution import Devices
+from vit_train.training.objective import compile_model
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is to be trained on what.
+
+    `network` takes float32 images [B, S, S, 3] with values in [0, 255] and gives logits; `model` is the same with all
+    that belongs to training.
+    """
+
+    devices: Devices
+    dataset: Dataset
+    training: ImageSource
+    validation: ImageSource
+    network: keras.Model
+    model: keras.Model
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many images each part has."""
+        return {"train": len(self.training), "validation": len(self.validation), "test": len(self.dataset.test)}
+
+
+def prepare(config: Config) -> Prepared:
+    """Loads and splits the images and compiles a new model for them, in a process that `backend.configure` has set up.
+
+    Raises ConfigError, DataError, or OutOfMemory.
+    """
+    devices = Devices(config)
+    dataset = sources.load_dataset(config)
+    training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
+    network, model = new_model(config, training, len(dataset.class_names), devices)
+    return Prepared(devices, dataset, training, validation, network, model)
+
+
+def new_model(config: Config, training: ImageSource, classes: int, devices: Devices) -> tuple[keras.Model, keras.Model]:
+    """A new network, normalised for the `training` images, and the model that trains it on them."""
+    with backend.memory_errors_explained(config), devices.scope():
+        network = build.build_model(config.model, classes)
+        preprocessing.set_statistics(network, *training.statistics())
+        return network, compile_model(network, training, config)
