@@ -23,7 +23,7 @@ schedule.name schedule.warmup schedule.final
 train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_nonfinite_steps
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
-compute.backend compute.precision compute.devices
+compute.backend compute.precision compute.devices compute.kernels
 logging.tensorboard logging.mlflow
 seed outputs figures resume
 """.split()

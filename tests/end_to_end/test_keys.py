@@ -53,6 +53,7 @@ OTHER = {
     "train.early_stopping.min_delta": ["0"],
     "train.checkpoint.monitor": ["val_loss"],
     "compute.precision": ["bfloat16"],
+    "compute.kernels": ["keras"],
     "seed": ["43"],
 }
 # What the key must be compared with, where the tiny config would hide its effect.

@@ -151,6 +151,11 @@ class ComputeConfig:
         "auto takes a GPU if the backend finds one; cpu never does, gpu must; all splits each batch over all it finds",
         may_change=True,
     )
+    kernels: Literal["auto", "keras"] = key(
+        "auto fuses attention, normalisation, dropout and the optimizer's step; keras computes each as Keras does, "
+        "slower, to check a number",
+        absent="auto",
+    )
 
     def __post_init__(self) -> None:
         if self.devices == "all" and self.backend == "torch":

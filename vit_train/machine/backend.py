@@ -14,6 +14,7 @@ from vit_train.config.convert import show, values_of
 from vit_train.config.schema import ComputeConfig, Config
 from vit_train.errors import ConfigError, OutOfMemory
 from vit_train.files import cache_folder
+from vit_train.machine import kernels
 from vit_train.machine.gpu import find_gpu
 from vit_train.machine.precision import choose
 from vit_train.rundir.environment import processor
@@ -46,6 +47,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
     keras.utils.clear_session()
     keras.config.set_dtype_policy(_POLICIES[choose(compute)[0]])
     keras.utils.set_random_seed(seed)
+    kernels.use(compute.kernels)
     # No measurable cost on a CPU; XLA for a whole step, which Keras then rules out, is slower there for these models.
     tf.config.experimental.enable_op_determinism()
 

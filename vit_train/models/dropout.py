@@ -6,18 +6,21 @@ from typing import Any
 import keras
 from keras import ops
 
+from vit_train.machine import kernels
 from vit_train.models.fused import fused
 
 register = keras.saving.register_keras_serializable(package="vit_train")
 
 
 def kept(x: Any, rate: float, seed: Any) -> Any:
-    """Whether each value of `x` stays, bool of its shape: the share `rate` does not. `seed` is uint32 [2].
+    """Whether each value of `x`, less than 2 ** 31 of them, stays, bool of its shape: the fraction `rate` does not.
+
+    `rate` is in [0, 1) and `seed` uint32 [2].
 
     The random bits are a hash of a value's place: C. Wellons' "lowbias32" twice, with half of the seed before each.
     """
     places = ops.reshape(ops.cast(ops.arange(ops.size(x), dtype="int32"), "uint32"), ops.shape(x))
-    return _mix(_mix(places + seed[0]) ^ seed[1]) >= ops.cast(round(rate * 2**32), "uint32")
+    return _mix(_mix(places + seed[0]) ^ seed[1]) >= ops.cast(min(round(rate * 2**32), 2**32 - 1), "uint32")
 
 
 def _mix(bits: Any) -> Any:
@@ -30,23 +33,26 @@ def _mix(bits: Any) -> Any:
 
 @fused
 def drop(x: Any, rate: float, seed: Any) -> Any:
-    """`x` with the share `rate` of its values 0 and the others divided by 1 - rate."""
+    """`x` with the fraction `rate` of its values 0 and the others divided by 1 - rate."""
     return ops.where(kept(x, rate, seed), x * ops.cast(1 / (1 - rate), x.dtype), ops.cast(0, x.dtype))
 
 
 @register
 class Dropout(keras.layers.Dropout):
-    """Keras' layer with a random generator that costs a tenth."""
+    """Keras' layer with a random generator that costs a tenth; Keras' own for a `noise_shape` and a rate of 1."""
 
     def call(self, x: Any, training: bool = False) -> Any:
-        if not self.drops(training):
+        if not self.drops(x, training):
             return super().call(x, training=training)
         seed = self.next_seed()
         return ops.custom_gradient(lambda x: (drop(x, self.rate, seed), lambda dy: drop(dy, self.rate, seed)))(x)
 
-    def drops(self, training: bool | None) -> bool:
-        """Whether values are to be dropped, and here: PyTorch cannot calculate with uint32."""
-        return bool(training) and self.rate > 0 and keras.config.backend() != "torch"
+    def drops(self, x: Any, training: bool | None) -> bool:
+        """Whether values of `x` are to be dropped, and here: PyTorch cannot calculate with uint32."""
+        if not kernels.fused() or keras.config.backend() == "torch":
+            return False
+        single = keras.backend.standardize_dtype(x.dtype) in ("float32", "bfloat16", "float16")
+        return bool(training) and 0 < self.rate < 1 and self.noise_shape is None and single
 
     def next_seed(self) -> Any:
         """uint32 [2], another one at each call and in each of TensorFlow's replicas."""
@@ -67,7 +73,7 @@ class GeluDropout(Dropout):
     """GELU, in its exact form, and dropout after it."""
 
     def call(self, x: Any, training: bool = False) -> Any:
-        if not self.drops(training):
+        if not self.drops(x, training):
             return super().call(keras.activations.gelu(x), training=training)
         seed = self.next_seed()
         return ops.custom_gradient(

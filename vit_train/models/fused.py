@@ -6,9 +6,14 @@ from typing import Any
 
 import keras
 
+from vit_train.machine import kernels
+
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Has XLA make one loop of `function` on TensorFlow, where each operation would be one; on JAX it does anyway."""
+    """Has XLA make one loop of `function` on TensorFlow, where each operation would be one; on JAX it does anyway.
+
+    With `compute.kernels=keras` each operation is one again.
+    """
 
     @functools.cache
     def compiled() -> Callable[..., Any]:
@@ -19,6 +24,7 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
-        return (compiled() if keras.config.backend() == "tensorflow" else function)(*arguments)
+        compile_it = keras.config.backend() == "tensorflow" and kernels.fused()
+        return (compiled() if compile_it else function)(*arguments)
 
     return call

@@ -8,8 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from vit_train.machine import kernels
 from vit_train.models.dropout import Dropout, drop, kept
 from vit_train.models.fused import fused
+
+# Arguments of Keras' layer for which the layer below is Keras' layer. `activity_regularizer` belongs to projections.
+_NOT_FUSED = ("output_shape", "attention_axes", "sliding_window", "use_gate", "activity_regularizer")
 
 
 @keras.saving.register_keras_serializable(package="vit_train")
@@ -20,21 +24,32 @@ class SelfAttention(keras.layers.MultiHeadAttention):
     kernels of a head, (x Wq)(x Wk)' = x (Wq Wk') x' and P (x Wv) Wo = (P x)(Wv Wo): products of two small kernels take
     the place of two projections of all tokens, and no head has to be brought in front of the tokens. The bias of the
     keys adds the same to all scores of a query, which softmax does not see.
+
+    It takes the arguments of Keras' layer by name, and does as that layer does for those that the products above leave
+    out. A mask of the tokens is heeded; `attention_mask` and `use_causal_mask` are no arguments of a call.
     """
+
+    def __init__(self, num_heads: int, key_dim: int, **options: Any) -> None:
+        super().__init__(num_heads, key_dim, **options)
+        flash = options.get("flash_attention") or keras.config.is_flash_attention_enabled()
+        self.plain = self.use_bias and not flash and not any(options.get(option) for option in _NOT_FUSED)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape, input_shape)
         del self._dropout_layer  # or its seed would be kept with the weights
         self._dropout_layer: Dropout = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
 
-    def call(self, x_BND: Any, training: bool | None = None, return_attention_scores: bool = False) -> Any:
-        if return_attention_scores or self.key_dim < x_BND.shape[-1]:
-            return super().call(x_BND, x_BND, training=training, return_attention_scores=return_attention_scores)
+    def call(
+        self, x_BND: Any, training: bool | None = None, return_attention_scores: bool = False, mask: Any = None
+    ) -> Any:
+        if return_attention_scores or mask is not None or not self.fuses(x_BND):
+            options = {"training": training, "return_attention_scores": return_attention_scores}
+            return super().call(x_BND, x_BND, value_mask=mask, **options)
         _, tokens, width = x_BND.shape
         kernel_DHD, bias_HD = self._scores()
         queries = ops.matmul(x_BND, ops.reshape(kernel_DHD, (width, -1))) + ops.reshape(bias_HD, (-1,))
         queries_BMD = ops.reshape(queries, (-1, tokens * self.num_heads, width))
-        if self._dropout_layer.drops(training):
+        if self._dropout_layer.drops(x_BND, training):
             context_BMD, sums_BM = attend(queries_BMD, x_BND, self.dropout, self._dropout_layer.next_seed())
         else:
             weights_BMN = ops.softmax(ops.einsum("bmd,bnd->bmn", queries_BMD, x_BND))
@@ -46,11 +61,24 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         )
         # Dropout leaves weights that do not add up to 1.
         sums_BNH = ops.reshape(sums_BM, (-1, tokens, self.num_heads))
-        return y + ops.matmul(sums_BNH, bias_HE) + self._output_dense.bias
+        return y + ops.matmul(sums_BNH, bias_HE) + self.output_dense.bias
+
+    def fuses(self, x_BND: Any) -> bool:
+        """Whether the products of small kernels give what these arguments ask for, and in fewer operations."""
+        if not (kernels.fused() and self.plain and len(x_BND.shape) == 3):
+            return False
+        _, tokens, width = x_BND.shape
+        return tokens is not None and min(self.key_dim, self.value_dim) >= width
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> Any:
+        return super().compute_output_shape(input_shape, input_shape)
+
+    def compute_output_spec(self, x_BND: Any, mask: Any = None, **options: Any) -> Any:
+        return super().compute_output_spec(x_BND, x_BND, value_mask=mask, **options)
 
     def _scores(self) -> tuple[Any, Any]:
         """[D, H, D] and [H, D] that make of a token what its scores with all tokens are taken with."""
-        query, key = self._query_dense, self._key_dense
+        query, key = self.query_dense, self.key_dense
         scale = self.key_dim**-0.5
         kernel = ops.einsum("dhk,ehk->dhe", query.kernel, key.kernel)
         bias = ops.einsum("hk,ehk->he", query.bias, key.kernel)
@@ -59,7 +87,7 @@ class SelfAttention(keras.layers.MultiHeadAttention):
 
     def _outputs(self) -> tuple[Any, Any]:
         """[H, D, E] and [H, E] that make the output of the tokens that a head has gathered."""
-        value, output = self._value_dense, self._output_dense
+        value, output = self.value_dense, self.output_dense
         kernel = ops.einsum("dhk,hke->hde", value.kernel, output.kernel)
         return kernel, ops.einsum("hk,hke->he", value.bias, output.kernel)
 

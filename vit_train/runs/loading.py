@@ -10,7 +10,7 @@ from vit_train.machine import backend
 from vit_train.rundir.layout import RunDir
 
 # What works for every run wherever it was trained, and takes no accelerator from one that is training.
-ANYWHERE = ComputeConfig(backend="tensorflow", precision="float32", devices="cpu")
+ANYWHERE = ComputeConfig(backend="tensorflow", precision="float32", devices="cpu", kernels="auto")
 
 
 def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str, ...]]:

@@ -124,8 +124,8 @@ class Trainer:
         self.saved_step, self.saved_rows, self.saved_at = self.progress.step, len(self.progress.rows), time.monotonic()
 
     def _sync(self) -> None:
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()  # JAX keeps the variables of a running epoch elsewhere
+        if keras.config.backend() == "jax":
+            self.model.jax_state_sync()  # it keeps the variables of a running epoch elsewhere
 
     def _epoch(self) -> None:
         progress, end = self.progress, (len(self.progress.rows) + 1) * self.steps
