@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test chaos parity reproduce bench bench-growth bench-gpu lint format types wheel
+.PHONY: help run install test test-all chaos parity reproduce same bench bench-growth bench-gpu lint format types wheel
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -12,8 +12,11 @@ run: .venv/installed  ## train on a small embedded data set, about a minute
 
 install: .venv/installed-dev  ## make .venv with what the commands below need
 
-test: .venv/installed-dev  ## run all tests; VIT_TRAIN_DATA=FOLDER adds those on the real CIFAR files
-	$(RUN)/pytest -n 2 --dist worksteal
+test: .venv/installed-dev  ## run the tests, five minutes; VIT_TRAIN_DATA=FOLDER adds those on the real CIFAR files
+	$(RUN)/pytest -n 2 --dist worksteal -m "not slow" --durations=25
+
+test-all: .venv/installed-dev  ## run the slow ones, too: converters, kills at random, PyTorch, two devices
+	$(RUN)/pytest -n 2 --dist worksteal --durations=25
 
 chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what they end with
 	$(RUN)/python tests/chaos.py $(or $(KILLS),200)
@@ -21,6 +24,9 @@ chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what 
 parity: .venv-parity/installed .venv-mml/installed  ## write the golden vectors again, with each original in an environment of its own
 	.venv-parity/bin/python tests/parity/adamw.py tests/golden/adamw.npz
 	.venv-mml/bin/python tests/parity/matmul_free.py tests/golden/matmul_free.npz
+
+same: .venv/installed-dev  ## train five recipes with this checkout and with BASE, and compare their bits; DATA=FOLDER
+	$(RUN)/python benchmarks/same_results.py $(or $(BASE),HEAD) $(and $(DATA),--data $(DATA))
 
 reproduce: .venv/installed-dev  ## measure a row of docs/results.md: make reproduce ROW=keras_mml [ARGS="--seeds 1,2"]
 	$(RUN)/python -m benchmarks.reproduce $(ROW) $(ARGS)

@@ -29,7 +29,7 @@ CASES = {
     "resnet50v2": "tensorflow experiment=resnet50v2 dataset.fraction=0.02 train.batch_size=64",
 }
 
-# Runs `vit-train` of the checkout on PYTHONPATH and notes the running mean of the loss that Keras shows after each step.
+# Runs the `vit-train` on PYTHONPATH and notes the running mean of the loss, as Keras shows it after each step.
 DRIVER = """
 import sys, keras
 from vit_train.cli import main
