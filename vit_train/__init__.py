@@ -1,14 +1,40 @@
 """Trains Vision Transformers on small images. The command is `vit-train`; this is its surface for Python.
 
-Importing this package imports neither TensorFlow nor Keras.
+Importing this package imports neither TensorFlow nor Keras. What goes wrong raises an error of `vit_train.errors`, with
+the sentence that the command would print.
 """
 
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vit_train.config.schema import Config
+    from vit_train.report.writer import Report
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "class_names", "load_model"]
+__all__ = ["__version__", "class_names", "load_config", "load_model", "train"]
+
+
+def train(overrides: Sequence[str] = (), *, config: str | PathLike[str] | None = None) -> "Report":
+    """Trains as `vit-train` does with the arguments `overrides`, such as ["dataset=digits", "train.epochs=3"].
+
+    `config` is the file of --config. Returns what report.json holds; the report's `run_dir` is the run directory. It
+    prints what the command prints to stderr. An interrupt, Ctrl-C or that of a notebook, saves the state and raises
+    Interrupted; in another thread than the main one no signal is looked at. One process trains on one backend only.
+    """
+    from vit_train import run
+
+    call = f"vit_train.train({list(overrides)!r}{f', config={str(config)!r}' if config is not None else ''})"
+    return run.train(load_config(overrides, config=config), call)
+
+
+def load_config(overrides: Sequence[str] = (), *, config: str | PathLike[str] | None = None) -> "Config":
+    """The config that `train` would take with the same arguments, of which resume=RUN may be one."""
+    from vit_train.rundir import resume
+
+    return resume.load(overrides, None if config is None else str(config))
 
 
 def load_model(path: str | PathLike[str]) -> Any:

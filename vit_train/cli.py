@@ -5,13 +5,13 @@ import sys
 from collections.abc import Sequence
 
 from vit_train import single
-from vit_train.command_line import answered, prepare_streams
+from vit_train.command_line import answered, prepare_process
 from vit_train.errors import ConfigError
 
 
 def main() -> int:
     """The command as a process of its own."""
-    prepare_streams()
+    prepare_process()
     return run(sys.argv[1:])
 
 

@@ -55,12 +55,13 @@ def output_lost(command: str) -> Iterator[None]:
         raise CheckpointError(f"the output of {command} cannot be written ({error.strerror})") from error
 
 
-def prepare_streams() -> None:
-    """Makes sure that there are three streams, which take any text.
+def prepare_process() -> None:
+    """Makes sure that there are three streams, which take any text, and that matplotlib draws into files only.
 
     Where one was closed, a file would get its number, and the notes of C++ libraries. A name that is not UTF-8 comes
     out as the bytes that it is made of; what the terminal's encoding does not have is written with escapes.
     """
+    os.environ["MPLBACKEND"] = "agg"  # a notebook names a module here that may be in its own environment only
     for number in range(3):
         try:
             os.fstat(number)

@@ -90,3 +90,20 @@ def test_compiled_programs_are_kept_if_there_is_a_place_for_them(tmp_path, monke
     backend._keep_compiled_programs()
     (kept,) = (tmp_path / "vit-train").iterdir()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(kept)
+
+
+def test_what_keras_json_sets_does_not_change_a_run(capsys):
+    import keras
+
+    changed = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first", "max_epochs": 1}
+    before = {name: getattr(keras.config, name)() for name in changed}
+    for name, value in changed.items():
+        getattr(keras.config, f"set_{name}")(value)
+    backend.configure(load_config().compute, seed=0)
+    assert {name: getattr(keras.config, name)() for name in changed} == before
+    assert before == {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last", "max_epochs": None}
+    said = capsys.readouterr().err
+    for name, value in changed.items():
+        assert f"note: keras.json or the environment sets Keras' {name} to {value}; a run has" in said
+    backend.configure(load_config().compute, seed=0)
+    assert capsys.readouterr().err == ""

@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import submitit
 from conftest import TINY
 
+import vit_train
 from vit_train.errors import ConfigError
 from vit_train.sweep import launchers, results
 from vit_train.sweep.devices import Share
 from vit_train.sweep.launchers import slurm
+from vit_train.sweep.launchers.local import LocalLauncher
 from vit_train.sweep.launchers.slurm import SlurmLauncher, SlurmProcess
 from vit_train.sweep.settings import read
 
@@ -64,9 +67,18 @@ def test_a_sweep_runs_and_stops_there(tmp_path, launcher):
     assert last == "vit-train: stopped by SIGTERM"
 
 
-def test_how_a_job_failed_is_in_its_log(tmp_path):
-    launcher, log = SlurmLauncher(chosen(*LOCAL)), tmp_path / "1" / "log.txt"
-    assert wait(launcher.start(["seed=-1"], log, NOTHING)) == 2
+@pytest.mark.parametrize("launcher", [LocalLauncher(), SlurmLauncher(chosen(*LOCAL))], ids=["local", "submitit"])
+def test_how_a_job_failed_is_in_its_log(tmp_path, monkeypatch, launcher):
+    """Whatever modules are in the working directory."""
+    for name in ("random.py", "keras.py", "statistics.py"):
+        (tmp_path / name).write_text("raise SystemExit(f'{__file__} was loaded')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    monkeypatch.setenv("PYTHONPATH", str(Path(vit_train.__file__).parents[1]))
+    log = tmp_path / "1" / "log.txt"
+    process = launcher.start(["seed=-1"], log, NOTHING)
+    assert wait(process) == 2
+    process.close()
     assert results.failure(2, log).startswith("seed=-1: must be at least 0")
 
 

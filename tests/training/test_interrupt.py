@@ -54,7 +54,8 @@ def test_where_nothing_is_to_be_saved_a_signal_ends_the_process(name, code):
 
 def test_a_second_signal_ends_the_process_at_once():
     script = (
-        "import os, signal\nfrom vit_train.training.interrupt import StopRequest\n"
+        "import os, signal\nfrom vit_train.training.interrupt import StopRequest, end_on_signals\n"
+        "end_on_signals()\n"
         "with StopRequest():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
@@ -67,7 +68,8 @@ def test_a_second_signal_ends_the_process_at_once():
 def test_in_a_terminal_the_first_is_answered_at_once_and_the_second_gives_the_cursor_back():
     """While the main thread is in C for long, where Python's own handler has to wait."""
     script = (
-        "import hashlib\nfrom vit_train.training.interrupt import StopRequest\n"
+        "import hashlib\nfrom vit_train.training.interrupt import StopRequest, end_on_signals\n"
+        "end_on_signals()\n"
         "with StopRequest():\n"
         "    print('ready', flush=True)\n"
         "    hashlib.pbkdf2_hmac('sha256', b'', b'', 1_000_000_000)\n"
@@ -83,3 +85,11 @@ def test_in_a_terminal_the_first_is_answered_at_once_and_the_second_gives_the_cu
     process.stdout.close()
     assert first == b"\r\x1b[Kstopping: the state is saved first; once more ends at once\r\n"
     assert second == b"\r\x1b[K\x1b[?25hvit-train: stopped by SIGINT\r\n"
+
+
+def test_who_calls_from_python_keeps_the_process_and_gets_a_keyboard_interrupt():
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

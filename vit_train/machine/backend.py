@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 
 from vit_train.config.convert import show, values_of
 from vit_train.config.schema import ComputeConfig, Config
+from vit_train.console import say
 from vit_train.errors import ConfigError, OutOfMemory
 from vit_train.files import cache_folder
 from vit_train.machine import kernels
@@ -21,6 +22,14 @@ from vit_train.rundir.environment import processor
 
 PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 _GPU_EXTRAS = {"tensorflow": "gpu", "jax": "jax-gpu", "torch": "torch"}
+# Keras has a function keras.config.NAME and one set_NAME for each.
+_KERAS_DEFAULTS = {
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
+}
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -34,6 +43,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
     if importlib.util.find_spec(name) is None:
         raise ConfigError(f"compute.backend={name}: {PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'")
     os.environ["KERAS_BACKEND"] = name
+    os.environ["KERAS_NNX_ENABLED"] = "false"  # which keras.json may turn on; layers then keep their state elsewhere
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up chatter; errors are raised all the same
     _take_devices(compute)
     import keras
@@ -44,12 +54,24 @@ def configure(compute: ComputeConfig, seed: int) -> None:
             f"compute.backend={name}: this process already runs Keras on {keras.config.backend()}; "
             "start a new process for each backend"
         )
+    _forget_settings_elsewhere()
     keras.utils.clear_session()
     keras.config.set_dtype_policy(_POLICIES[choose(compute)[0]])
     keras.utils.set_random_seed(seed)
     kernels.use(compute.kernels)
     # No measurable cost on a CPU; XLA for a whole step, which Keras then rules out, is slower there for these models.
     tf.config.experimental.enable_op_determinism()
+
+
+def _forget_settings_elsewhere() -> None:
+    """Gives Keras its own defaults for what ~/.keras/keras.json and the environment may set: a run is its config."""
+    import keras
+
+    settings = keras.config
+    for name, value in _KERAS_DEFAULTS.items():
+        if (found := getattr(settings, name)()) != value:
+            say(f"note: keras.json or the environment sets Keras' {name} to {found}; a run has {value} all the same")
+        getattr(settings, f"set_{name}")(value)
 
 
 def _take_devices(compute: ComputeConfig) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vit_train.command_line import Parser, answered, prepare_streams
+from vit_train.command_line import Parser, answered, prepare_process
 
 _EPILOG = """\
 RUN is a path, a part of the run's name that no other has, or `latest`.
@@ -28,7 +28,7 @@ Exit codes: 0 done, 2 arguments, 3 a picture or data, 4 a run that cannot be rea
 
 def main() -> int:
     """The command as a process of its own."""
-    prepare_streams()
+    prepare_process()
     signal.signal(signal.SIGINT, _quit)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough, such as `head`, ends it
     return run(sys.argv[1:])

@@ -10,7 +10,7 @@ import sys
 import threading
 
 from vit_train import single
-from vit_train.command_line import prepare_streams
+from vit_train.command_line import prepare_process
 
 
 def stop_with_the_sweep() -> None:
@@ -25,5 +25,5 @@ if __name__ == "__main__":
     cores, *arguments = sys.argv[1:]
     if cores:
         os.sched_setaffinity(0, map(int, cores.split(",")))
-    prepare_streams()
+    prepare_process()
     sys.exit(single.main(arguments))

@@ -20,8 +20,13 @@ def end_on_signals() -> None:
     Not by an exception: C++ code that is being imported aborts on a KeyboardInterrupt. And not as the system would do
     it, which ignores SIGTERM in the first process of a container.
     """
+    global _ends_process
+    _ends_process = True
     for number in _signals():
         signal.signal(number, _end)
+
+
+_ends_process = False  # who only calls `train`, as in a notebook, keeps the process
 
 
 def _signals() -> list[int]:
@@ -83,9 +88,10 @@ class StopRequest:
                 if received[0] not in self._previous:
                     continue
                 heard += 1
-                if heard > 1:
+                if heard > 1 and _ends_process:
                     _end(received[0], None)
-                _write("stopping: the state is saved first; once more ends at once")
+                if heard == 1:
+                    _write("stopping: the state is saved first; once more ends at once")
 
     @property
     def requested(self) -> bool:
@@ -99,5 +105,7 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
+            if not _ends_process:
+                raise KeyboardInterrupt
             _end(number, frame)
         self.signal = number

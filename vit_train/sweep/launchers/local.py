@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import vit_train
 from vit_train.errors import CheckpointError
 from vit_train.sweep.devices import Share, cpu_cores, shares, visible_gpus
 
@@ -53,12 +54,20 @@ class LocalLauncher:
                         stdin=subprocess.PIPE,  # never written to; see job.py
                         stdout=output,
                         stderr=subprocess.STDOUT,
-                        env={**os.environ, **share.environment},
+                        env={**os.environ, **safe_path(), **share.environment},
                         start_new_session=True,  # Ctrl-C in a terminal is for the sweep, which hands it on
                     )
                 )
         except OSError as error:
             raise CheckpointError(f"{log}: the job cannot be started ({error.strerror})") from error
+
+
+def safe_path() -> dict[str, str]:
+    """The environment in which Python looks for no module in the working directory, where a user may have a random.py.
+
+    It is empty where this program itself is found that way.
+    """
+    return {} if Path(vit_train.__file__).parents[1] == Path.cwd() else {"PYTHONSAFEPATH": "1"}
 
 
 def begin_log(log: Path, arguments: list[str]) -> None:

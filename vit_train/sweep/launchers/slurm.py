@@ -20,7 +20,7 @@ from submitit.local.local import LocalJob
 from vit_train.config.launchers import SlurmConfig
 from vit_train.errors import ConfigError
 from vit_train.sweep.devices import Share
-from vit_train.sweep.launchers.local import begin_log
+from vit_train.sweep.launchers.local import begin_log, safe_path
 
 _FOLDER = "submitit"  # beside a job's log
 _SECONDS_FOR_FILES = 5.0  # until what a node wrote is seen here
@@ -112,6 +112,7 @@ class SlurmLauncher:
         if held := self._held(log):
             return SlurmProcess(held, log)
         begin_log(log, arguments)
+        os.environ.update(safe_path())  # which the job inherits, from here or through sbatch
         executor = submitit.AutoExecutor(folder=log.parent / _FOLDER, cluster=self.config.cluster)
         executor.update_parameters(**_parameters(self.config))
         try:
@@ -146,7 +147,9 @@ def _parameters(config: SlurmConfig) -> dict[str, object]:
 def run_job(arguments: list[str], log: Path) -> int:
     """On the node: `vit-train ARGUMENT ...`. The process is the job's own, so that each signal comes once."""
     from vit_train import single
+    from vit_train.command_line import prepare_process
 
+    prepare_process()
     for number in (signal.SIGTERM, signal.SIGCONT):  # which submitit has its processes ignore
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGUSR2, lambda number, frame: signal.raise_signal(signal.SIGTERM))  # the time is nearly over
