@@ -185,7 +185,7 @@ def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, 
         ("dataset.fraction=0.001", "dataset.fraction=0.001: leaves class '0' of digits without an image"),
         ("dataset.validation=0.01", "dataset.validation=0.01: leaves class '0' of digits without an image"),
         ("schedule.warmup=5", "schedule.warmup='5 steps': is longer than the training of 4 steps"),
-        ("optimizer.exclude=[nothing]", "optimizer.exclude=[nothing]: finds no variable"),
+        ("optimizer.groups=[nothing]", "optimizer.groups=[nothing]: finds no variable"),
         ("compute.backend=torch", "compute.backend=torch:"),
     ],
 )

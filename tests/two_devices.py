@@ -97,7 +97,8 @@ def replicas_after_each(config, gradients):
     import tensorflow as tf
 
     from vit_train.training.distribution import Devices
-    from vit_train.training.optimizer import AdamW, Schedule
+    from vit_train.training.optimizer import AdamW
+    from vit_train.training.schedule import Schedule
 
     with Devices(config).scope():
         strategy = tf.distribute.get_strategy()

@@ -92,6 +92,8 @@ def _begin(config: Config, run: RunDir, prepared: "Prepared", command: str | Non
     )
     if reason:
         console.say(f"compute.precision=auto: {precision}, since {reason}")
+    for line in prepared.model.optimizer.table:
+        console.say(line)
     if 0 < decay < 2**-24:
         console.say(
             f"note: the weight decay takes {decay:.1g} of a weight per step: below the precision of float32, it "

@@ -17,8 +17,8 @@ augment.flip augment.rotation augment.zoom augment.placement
 model.name model.image_size model.patch_size model.projection_dim model.depth model.mlp_ratio model.head_units
 model.dropout model.head_dropout model.heads model.key_dim model.pooling model.position_embedding
 model.attention_initializer model.export_ternary
-optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.exclude optimizer.beta_1 optimizer.beta_2
-optimizer.epsilon optimizer.clip_norm
+optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.clip_norm
+optimizer.beta_1 optimizer.beta_2 optimizer.epsilon optimizer.momentum optimizer.nesterov
 schedule.name schedule.warmup schedule.final
 train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_nonfinite_steps
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
@@ -109,7 +109,15 @@ def test_a_config_cannot_be_changed():
             ["compute.backend=torch", "compute.devices=all"],
             "compute.devices=all: on PyTorch a model is trained on one device here; use compute.backend=tensorflow or",
         ),
-        (["optimizer.exclude=['(']"], "optimizer.exclude=[(]: is not a regular expression"),
+        (["optimizer.groups=['(']"], "optimizer.groups=['(']: is not a regular expression: missing ), unterminated"),
+        (
+            ["optimizer.groups=[{match:bias,decay:-1}]"],
+            "optimizer.groups=[{match:bias,decay:-1}]: must be a list [...] of PATTERN or {match: PATTERN, learning",
+        ),
+        (
+            ["optimizer.momentum=0.5"],
+            "optimizer.momentum=0.5: is no key of optimizer=adamw; it is one of optimizer=sgd",
+        ),
     ],
 )
 def test_combinations_that_cannot_work_are_one_sentence(overrides, message):

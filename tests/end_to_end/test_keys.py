@@ -36,11 +36,13 @@ OTHER = {
     "optimizer.learning_rate": ["2e-3"],
     "optimizer.weight_decay": ["1e-2"],
     "optimizer.decay": ["scaled"],
-    "optimizer.exclude": ["[kernel]"],
+    "optimizer.groups": ["[{match:kernel,decay:0}]"],
     "optimizer.beta_1": ["0.8"],
     "optimizer.beta_2": ["0.9"],
     "optimizer.epsilon": ["0.1"],
     "optimizer.clip_norm": ["1e-3"],
+    "optimizer.momentum": ["0.5"],
+    "optimizer.nesterov": ["false"],
     "schedule.name": ["cosine", "schedule.final=0"],
     "schedule.warmup": ["3"],
     "schedule.final": ["0.1", "schedule.name=cosine"],
@@ -59,6 +61,8 @@ OTHER = {
 # What the key must be compared with, where the tiny config would hide its effect.
 LONG, STOPPING = "train.epochs=8", "train.early_stopping."
 BASE = {
+    "optimizer.momentum": ["optimizer=sgd"],
+    "optimizer.nesterov": ["optimizer=sgd"],
     "schedule.final": ["schedule.name=cosine", "schedule.final=0"],
     f"{STOPPING}monitor": [LONG, f"{STOPPING}patience=1", "optimizer.learning_rate=0.01"],
     f"{STOPPING}patience": [LONG, f"{STOPPING}patience=null", f"{STOPPING}min_delta=1"],
@@ -68,7 +72,7 @@ BASE = {
 # Seen elsewhere: data sets, backends and devices in test_backends.py, placement in test_pipeline.py (it does not change
 # a metric), non-finite steps in test_guard.py, run directories in test_run.py, checkpoints in test_kills.py, figures
 # in test_story.py, logs in test_loggers.py, models in test_recipes.py and test_export.py.
-ELSEWHERE = {"dataset.name", "model.name", "compute.backend", "compute.devices", "outputs", "resume"}
+ELSEWHERE = {"dataset.name", "model.name", "optimizer.name", "compute.backend", "compute.devices", "outputs", "resume"}
 ELSEWHERE |= {
     "augment.placement",
     "train.checkpoint.every",

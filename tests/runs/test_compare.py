@@ -18,7 +18,7 @@ def test_only_what_differs_is_shown(made, tmp_path, capsys):
     made("18-00-00.1-digits-vit", ["dataset=digits", "model.depth=2"], [0.1, 0.3], test_accuracy=0.25)
     made(
         "18-00-01.1-digits-vit",
-        ["dataset=digits", "seed=1", "model.head_units=[]", "optimizer.exclude=[bias,norm]"],
+        ["dataset=digits", "seed=1", "model.head_units=[]", "optimizer.groups=[bias]"],
         [0.5],
     )
     assert vit_runs(["compare", "18-00-00", "latest"]) == 0
@@ -28,7 +28,7 @@ def test_only_what_differs_is_shown(made, tmp_path, capsys):
     assert config == [
         ["model.depth", "2", "8"],
         ["model.head_units", "[2048,1024]", "[]"],
-        ["optimizer.exclude", "[]", "[bias,norm]"],
+        ["optimizer.groups", "[]", "[{match:bias,learning_rate:null,decay:0}]"],
         ["seed", "42", "1"],
     ]
     for expected in (

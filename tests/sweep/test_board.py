@@ -18,9 +18,9 @@ def finished(sweep, ran):
 
 
 def test_the_csv_has_every_job_the_best_first(planned, ran):
-    sweep = finished(planned("optimizer.exclude=[a],['b,c'],[]"), ran)
+    sweep = finished(planned("optimizer.groups=[a],['b,c'],[]"), ran)
     rows = list(csv.DictReader((sweep.path / "sweep.csv").read_text().splitlines()))
-    assert [(row["number"], row["optimizer.exclude"], row["validation_accuracy"]) for row in rows] == [
+    assert [(row["number"], row["optimizer.groups"], row["validation_accuracy"]) for row in rows] == [
         ("2", "['b,c']", "0.75"),
         ("1", "[a]", "0.5"),
         ("3", "[]", ""),

@@ -18,7 +18,7 @@ def test_each_job_has_a_number_a_folder_and_what_varies(planned, tmp_path):
 
 
 def test_folders_sort_as_the_jobs_and_have_names_that_every_system_takes(planned):
-    sweep = planned("optimizer.exclude=['a/b'],['" + "x" * 99 + "']", "seed=range(5)")
+    sweep = planned("optimizer.groups=['a/b'],['" + "x" * 99 + "']", "seed=range(5)")
     folders = [job.folder for job in sweep.jobs]
     assert folders == sorted(folders)
     assert all(len(Path(folder).name) < 70 and folder.count("/") == 1 for folder in folders)

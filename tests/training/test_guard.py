@@ -19,7 +19,8 @@ def optimizer_after(*gradients, allowed=0):
     """An optimizer and its variable after one step for each of `gradients`."""
     import keras
 
-    from vit_train.training.optimizer import AdamW, Schedule
+    from vit_train.training.optimizer import AdamW
+    from vit_train.training.schedule import Schedule
 
     variable = keras.Variable(np.float32([1, -2, 0.5]))
     schedule = Schedule("cosine", 1e-2, 0, 100, 0.0)
@@ -127,7 +128,8 @@ def test_a_run_that_ended_so_goes_on_when_more_is_allowed(tiny, poisoned, tmp_pa
 
 ON_JAX = """
 import keras, numpy as np
-from vit_train.training.optimizer import AdamW, Schedule
+from vit_train.training.optimizer import AdamW
+from vit_train.training.schedule import Schedule
 inputs = keras.Input((2,))
 model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
 optimizer = AdamW(Schedule("constant", 0.1, 0, 9, 1.0), decay="scaled", weight_decay=0.1, nonfinite_steps_allowed=1)

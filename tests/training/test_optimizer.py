@@ -16,7 +16,7 @@ TENSORFLOW_ADDONS = [
 
 
 def schedule(name="constant", peak=1e-3, warmup=0, total=100, final=1.0):
-    from vit_train.training.optimizer import Schedule
+    from vit_train.training.schedule import Schedule
 
     return Schedule(name, peak, warmup, total, final)
 
@@ -140,7 +140,9 @@ def network():
 def test_patterns_keep_variables_from_decay(tiny, network):
     from vit_train.training.optimizer import build_optimizer
 
-    config = tiny("optimizer.exclude=[bias,norm,'^second/']", "optimizer.weight_decay=0.1")
+    config = tiny(
+        "optimizer.groups=[{match:bias|norm,decay:0},{match:'^second/',decay:0}]", "optimizer.weight_decay=0.1"
+    )
     optimizer = build_optimizer(config, network, steps_per_epoch=2)
     for layer in network.layers[1:]:
         layer.set_weights([np.ones_like(weight) for weight in layer.get_weights()])
@@ -149,6 +151,84 @@ def test_patterns_keep_variables_from_decay(tiny, network):
     after = {variable.path: float(np.mean(np.asarray(variable))) for variable in variables}
     assert after.pop("first/kernel") == pytest.approx(0.9)
     assert set(after.values()) == {1.0}
+
+
+def test_groups_multiply_and_later_ones_go_over_earlier_ones(tiny, network):
+    from vit_train.training.groups import treatments
+
+    groups = "{match:., learning_rate:0.5},{match:kernel,decay:2},{match:'^second/',learning_rate:1}"
+    found = treatments(tiny(f"optimizer.groups=[{groups}]").optimizer, network)
+    assert {each.variable.path: (each.learning_rate, each.decay) for each in found} == {
+        "first/kernel": (0.5, 2),
+        "first/bias": (0.5, 1),
+        "norm/gamma": (0.5, 1),
+        "norm/beta": (0.5, 1),
+        "second/kernel": (1, 2),
+        "second/bias": (1, 1),
+    }
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_a_multiplier_acts_as_another_learning_rate_and_decay(tiny, network, name):
+    """A variable with multipliers goes as one of an optimizer that has their products."""
+    from vit_train.training.optimizer import build_optimizer
+
+    def after(*overrides):
+        base = ["schedule=cosine", f"optimizer={name}", "optimizer.learning_rate=0.04", "optimizer.weight_decay=0.5"]
+        optimizer = build_optimizer(tiny(*base, "optimizer.decay=independent", *overrides), network, 2)
+        variables = network.trainable_variables
+        for variable in variables:
+            variable.assign(np.ones(variable.shape))
+        for _ in range(3):
+            optimizer.apply([np.full(variable.shape, 0.1, np.float32) for variable in variables], variables)
+        return {variable.path: np.asarray(variable) for variable in variables}
+
+    ours = after("optimizer.groups=[{match:first/kernel,learning_rate:0.5,decay:0.25}]")
+    np.testing.assert_array_equal(ours["second/kernel"], after()["second/kernel"])
+    expected = after("optimizer.learning_rate=0.02", "optimizer.weight_decay=0.125")["first/kernel"]
+    np.testing.assert_allclose(ours["first/kernel"], expected, rtol=1e-6)
+
+
+def test_the_groups_are_told_and_frozen_variables_are_no_more_trained(tiny, network):
+    from vit_train.training.optimizer import build_optimizer
+
+    groups = "optimizer.groups=[bias|norm,{match:first,learning_rate:0}]"
+    table = build_optimizer(tiny(groups, "optimizer.weight_decay=0.1"), network, 2).table
+    names = ["pattern", "first", "bias|norm and first", "bias|norm", "all others"]
+    assert [line.split("  ")[0] for line in table] == names
+    assert [line.split()[-4:] for line in table[1:]] == [
+        ["1", "12", "0", "0"],
+        ["1", "3", "0", "0"],
+        ["3", "8", "0.001", "0"],
+        ["1", "6", "0.001", "0.1"],
+    ]
+    trained = [variable.path for variable in network.trainable_variables]
+    assert trained == ["norm/gamma", "norm/beta", "second/kernel", "second/bias"]
+    assert build_optimizer(tiny(), network, 2).table == ()
+
+
+def test_sgd_is_nesterovs_momentum_after_the_decay():
+    """Sutskever et al. 2013, section 2, in float64, with the decay of SGDW before each step."""
+    from vit_train.training.optimizer import SGD
+
+    moving = schedule("cosine", peak=0.1, warmup=5, total=50, final=0.1)
+    gradients = np.random.default_rng(2).normal(size=(50, 3))
+    ours = steps(SGD(moving, decay="scaled", weight_decay=0.2, momentum=0.9, nesterov=True), gradients)
+    w, velocity = np.array((1.0, -2.0, 0.5)), np.zeros(3)
+    for step, gradient in enumerate(gradients):
+        rate = float(moving(step))
+        w = w - 0.2 * rate * w
+        velocity = 0.9 * velocity - rate * gradient
+        w = w + 0.9 * velocity - rate * gradient
+        np.testing.assert_allclose(ours[step], w, atol=1e-5)
+
+
+def test_a_gradient_of_another_shape_is_no_update():
+    from vit_train.training.optimizer import AdamW
+
+    optimizer = AdamW(schedule(), decay="scaled", weight_decay=0.1)
+    with pytest.raises(ValueError, match=r"a gradient has shape \(1,\), its variable \(3,\)"):
+        steps(optimizer, [[0.1]])
 
 
 def test_gradients_are_clipped_together(tiny, network):
@@ -162,7 +242,11 @@ def test_gradients_are_clipped_together(tiny, network):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optimizer.exclude=[biass]", "optimizer.exclude=[biass]: finds no variable; paths look like first/kernel"),
+        ("optimizer.groups=[biass]", "optimizer.groups=[biass]: finds no variable; paths look like first/kernel"),
+        (
+            "optimizer.groups=[{match:.,learning_rate:0}]",
+            "optimizer.groups=[{match:.,learning_rate:0}]: freezes every variable; leave one to train",
+        ),
         ("schedule.warmup=5", "schedule.warmup='5 steps': is longer than the training of 4 steps"),
     ],
 )

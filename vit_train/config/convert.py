@@ -60,9 +60,12 @@ def key(
 
 
 def variants(kind: Any) -> list[Any]:
-    """The dataclasses that a section of the config may be, told apart by their key `name`; none if it is no section."""
+    """The dataclasses that a section of the config may be, told apart by their key `name`; none if it is no section.
+
+    A dataclass that can `parse` a value is a value.
+    """
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    return [option for option in options if dataclasses.is_dataclass(option) and option is not Duration]
+    return [option for option in options if dataclasses.is_dataclass(option) and not hasattr(option, "parse")]
 
 
 def keys_of(cls: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
@@ -201,8 +204,8 @@ def _cast(value: Any, kind: Any) -> Any:
     elif origin is tuple:
         if isinstance(value, list | tuple):
             return tuple(_cast(item, arguments[0]) for item in value)
-    elif kind is Duration:
-        return Duration.parse(value)
+    elif hasattr(kind, "parse"):
+        return kind.parse(value)
     elif kind is float:
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
@@ -225,8 +228,9 @@ def describe(kind: Any) -> str:
     if origin in (types.UnionType, typing.Union):
         return " or ".join(describe(option) for option in arguments)
     if origin is tuple:
-        return f"a list [...] of {describe(arguments[0]).removeprefix('a ')}s"
-    return _TYPE_NAMES[kind]
+        item = describe(arguments[0]).removeprefix("a ")
+        return f"a list [...] of {item if item.endswith('}') else item + 's'}"
+    return str(kind.WORDS) if hasattr(kind, "WORDS") else _TYPE_NAMES[kind]
 
 
 def show(value: Any) -> str:
@@ -235,4 +239,6 @@ def show(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
         return f"[{','.join(show(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{show(name)}:{show(item)}' for name, item in value.items())}}}"
     return f"{value:g}" if isinstance(value, float) else one_line(str(value))

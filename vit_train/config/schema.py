@@ -1,7 +1,6 @@
 """What a run can be told: every key with its type, meaning, unit and limits. The values stand in conf/*.yaml."""
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,6 +8,7 @@ from vit_train.config.convert import key
 from vit_train.config.durations import Duration
 from vit_train.config.launchers import LauncherConfig
 from vit_train.config.models import ModelConfig
+from vit_train.config.optimizers import OptimizerConfig
 from vit_train.errors import ConfigError
 from vit_train.metrics import VALIDATION
 
@@ -57,34 +57,6 @@ class AugmentConfig:
     placement: Literal["host", "device"] = key(
         "resample in tf.data on the CPU, or in front of the model on the accelerator"
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
-    """AdamW."""
-
-    learning_rate: float = key("highest learning rate of the schedule", above=0)
-    weight_decay: float = key("strength of the weight decay; its unit is set by decay", minimum=0)
-    decay: Literal["independent", "scaled"] = key(
-        "per step a weight loses weight_decay (as tensorflow-addons) or weight_decay * learning rate (Keras) of itself"
-    )
-    exclude: tuple[str, ...] = key("regular expressions; a variable whose path one of them finds is not decayed")
-    beta_1: float = key("fraction of the old mean of gradients kept per step", minimum=0, below=1)
-    beta_2: float = key("fraction of the old mean of squared gradients kept per step", minimum=0, below=1)
-    epsilon: float = key("added to the root of the mean squared gradient", above=0)
-    clip_norm: float | None = key("largest norm of all gradients together; null does not clip", above=0)
-
-    @property
-    def decay_per_step(self) -> float:
-        """The fraction of itself that a weight loses per step at the highest learning rate."""
-        return self.weight_decay * (self.learning_rate if self.decay == "scaled" else 1)
-
-    def __post_init__(self) -> None:
-        for pattern in self.exclude:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ConfigError(f"optimizer.exclude=[{pattern}]: is not a regular expression: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

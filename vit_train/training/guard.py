@@ -8,8 +8,8 @@ from keras import ops
 from vit_train.training import distribution
 
 
-class GuardedAdamW(keras.optimizers.AdamW):
-    """Keras' AdamW, but weights and moments stay as they are in a non-finite step.
+class Guarded(keras.optimizers.Optimizer):
+    """A mixin before a Keras optimizer, whose state and weights stay as they are in a non-finite step.
 
     Up to `nonfinite_steps_allowed` of them in a run are skipped; the schedule moves on meanwhile. From the next one on,
     nothing changes any more, `iterations` neither, which is then the number of steps before the one that went wrong.
@@ -40,6 +40,7 @@ class GuardedAdamW(keras.optimizers.AdamW):
             return
         if not self.built:
             self.build(trainable_variables or [])
+        _require_same_shapes(gradients, trainable_variables or self._trainable_variables)
         apply = super().apply
 
         def step(gradients: list[Any]) -> None:
@@ -55,6 +56,7 @@ class GuardedAdamW(keras.optimizers.AdamW):
         return grads_and_vars
 
     def stateless_apply(self, optimizer_variables: Any, gradients: Any, trainable_variables: Any) -> Any:
+        _require_same_shapes(gradients, trainable_variables)
         mapping = list(zip(self.variables, optimizer_variables, strict=True))
         with keras.StatelessScope(state_mapping=mapping) as scope:
             good = self._good(gradients)
@@ -76,3 +78,11 @@ class GuardedAdamW(keras.optimizers.AdamW):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "nonfinite_steps_allowed": self.nonfinite_steps_allowed}
+
+
+def _require_same_shapes(gradients: list[Any], variables: list[Any]) -> None:
+    """Raises ValueError for a gradient of another shape than its variable, which an update would broadcast."""
+    for gradient, variable in zip(gradients, variables, strict=True):
+        sizes, wanted = tuple(gradient.shape), tuple(variable.shape)  # TensorFlow may not know a size beforehand
+        if len(sizes) != len(wanted) or any(size not in (None, want) for size, want in zip(sizes, wanted, strict=True)):
+            raise ValueError(f"a gradient has shape {sizes}, its variable {wanted}")
