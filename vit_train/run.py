@@ -12,8 +12,10 @@ from vit_train.files import replace_file
 from vit_train.machine import backend
 from vit_train.machine.precision import choose
 from vit_train.report import loggers, writer
+from vit_train.report.live import LivePage
 from vit_train.rundir import predictions
 from vit_train.rundir.environment import describe_environment, require_same_data
+from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
 from vit_train.training import evaluate
 
@@ -44,14 +46,20 @@ def train(config: Config, command: str | None = None) -> writer.Report:
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
         _begin(config, run, prepared, command)
+        page = LivePage(config, run, sizes, parameters)
         with loggers.opened(config, run) as logs:
+
+            def log(rows: list[Row]) -> None:
+                logs.epochs(rows)
+                page.epochs(rows)
+
             with (
                 story.told_if_it_ends(config, run, sizes, parameters),
                 backend.memory_errors_explained(config),
                 pipeline.data_errors(run.path),
             ):
                 training, validation, devices = prepared.training, prepared.validation, prepared.devices
-                rows = Trainer(model, training, validation, config, run, devices, logs.epochs).fit()
+                rows = Trainer(model, training, validation, config, run, devices, log).fit()
                 console.doing(f"testing on {len(dataset.test):,} images")
                 deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
                 deployed.save(run.model)

@@ -12,7 +12,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")  # also in the w
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 # What Markdown and its dialects act on inside a line; an underscore inside a word is none.
 _MARKS = re.compile(
-    r"[\\`*~\[<|$@]|(?<![^\W_])_|_(?![^\W_])"  # emphasis, links, tags, columns, mathematics, mentions
+    r"[\\`*~\[<|$]|@(?=\w)|(?<![^\W_])_|_(?![^\W_])"  # emphasis, links, tags, columns, mathematics, mentions
     r"|&(?=#?\w+;)|:(?=//|[\w+-]*[a-z_][\w+-]*:)|(?<!\d):(?=\d+:)|(?<=www)\."  # entities, addresses and emoji
 )
 
@@ -56,8 +56,8 @@ def from_csv_cell(text: str) -> str:
 
 
 def for_html(value: Any) -> Any:
-    """What a page prints, as Jinja's `finalize`: text is visible and keeps its lines; Jinja escapes it then."""
-    return lines(str(value)) if _is_plain(value) else value
+    """What a page prints, as Jinja's `finalize`: text is one visible line; Jinja escapes it then."""
+    return one_line(str(value)) if _is_plain(value) else value
 
 
 def for_markdown(value: Any) -> Any:

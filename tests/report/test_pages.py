@@ -95,6 +95,16 @@ def test_names_are_only_names(pages):
     assert "| \\<script>alert(1)\\</script> |" in markdown
 
 
+def test_top_five_of_five_classes_or_fewer_is_no_headline(pages, tmp_path):
+    assert "top-5 test accuracy" not in pages()[0]
+    assert "), top-5" not in pages()[1]
+    run, config, report = run_of(tmp_path, "abcdef", 3, "dataset=digits")
+    for template, path in (("report.html.j2", run.report_html), ("report.md.j2", run.report_md)):
+        write(template, dataclasses.replace(report, status="completed"), run, config, [], path)
+    assert "top-5 test accuracy" in run.report_html.read_text()
+    assert "), top-5" in run.report_md.read_text()
+
+
 def test_markdown_says_the_same(pages):
     _, markdown, report = pages()
     lines = markdown.splitlines()

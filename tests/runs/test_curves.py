@@ -19,6 +19,19 @@ def test_each_run_has_its_colour(tmp_path, early):
             assert (np.abs(half - colors.to_rgb(color)).max(-1) < 0.01).sum() > 20
 
 
+@pytest.mark.parametrize(
+    ("name", "begins"), [("c.svg", b"<?xml"), ("c.PDF", b"%PDF"), ("c.jpg", b"\xff\xd8"), ("c", b"\x89PNG")]
+)
+def test_the_ending_is_the_format(tmp_path, name, begins):
+    plot_curves({"A": [row(1, 0.1)]}, tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_an_unknown_ending_is_a_sentence(tmp_path):
+    with pytest.raises(ConfigError, match=r"^--plot .*c\.docx: .*its name may end in \.png, \.jpg"):
+        plot_curves({"A": [row(1, 0.1)]}, tmp_path / "c.docx")
+
+
 def test_a_place_that_takes_no_file_is_a_sentence(tmp_path):
     with pytest.raises(ConfigError, match=r"^--plot .*: cannot be written \(No such file or directory\); name another"):
         plot_curves({"A": [row(1, 0.1)]}, tmp_path / "absent" / "curves.png")

@@ -30,7 +30,7 @@ def draw_filters(network: keras.Model) -> Figure | None:
     chosen = np.sort(np.argsort(-np.linalg.norm(kernel, axis=1), kind="stable")[:FILTERS])
     filters = kernel[chosen].reshape(-1, size, size, 3)
     filters = 0.5 + 0.5 * filters / np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
-    drawn = figure(f"Patch-embedding filters: {len(chosen)} of {len(kernel)}", 6, 6.3)
+    drawn = figure(f"Patch-embedding filters: {len(chosen)} of {len(kernel)}", 6, 6.3, images=True)
     axes = drawn.subplots()
     axes.imshow(np.nan_to_num(mosaic(filters, math.ceil(math.sqrt(len(filters)))), nan=1.0))
     axes.set_title("grey is 0; each filter is scaled to its own largest weight")
@@ -70,7 +70,7 @@ def draw_attention(network: keras.Model, prepared: np.ndarray, names: Sequence[s
         return None
     last, whole = (over_patches(flow, network) for flow in (weights[-1].mean(axis=1), rollout(weights)))
     rows = math.ceil(len(prepared) / 2)
-    drawn = figure("Attention", 10, 1.85 * rows + 0.6)
+    drawn = figure("Attention", 10, 1.85 * rows + 0.6, images=True)
     places = drawn.subplots(rows, 6, squeeze=False).reshape(-1, 3)
     for axes in places.ravel():
         without_axes(axes)

@@ -5,10 +5,11 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from vit_train.config.schema import Config
 from vit_train.console import duration
@@ -18,7 +19,7 @@ from vit_train.report.scores import ClassScores, confusion
 from vit_train.report.writer import RESULT_HEADER, Report, result_rows
 from vit_train.rundir import predictions
 from vit_train.rundir.layout import RunDir
-from vit_train.text import for_html, for_markdown, markdown_code
+from vit_train.text import for_html, for_markdown, lines, markdown_code
 
 CONFUSIONS = 10  # pairs of classes in the list of the most frequent ones
 EXTREMES = 5  # best and worst classes, at most
@@ -39,21 +40,31 @@ def write(template: str, report: Report, run: RunDir, config: Config, notes: lis
     replace_file(path, _render(template, report, run, config, notes))
 
 
-def _render(template: str, report: Report, run: RunDir, config: Config, notes: list[str]) -> str:
+def write_live(report: Report, run: RunDir, more: dict[str, Any]) -> None:
+    """Writes report.html of a run that goes on; `more` is what the page shows besides `report`."""
+    page = _template("live.html.j2", run).render(report=report, run=run, **more)
+    replace_file(run.report_html, page)
+
+
+def _template(name: str, run: RunDir) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vit_train", "report"),
-        autoescape=template.endswith(".html.j2"),
-        finalize=for_html if template.endswith(".html.j2") else for_markdown,
+        autoescape=name.endswith(".html.j2"),
+        finalize=for_html if name.endswith(".html.j2") else for_markdown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(percent=_percent, interval=_interval, duration=_duration, code=_code)
-    environment.globals["picture"] = lambda name: _picture(run.figures / f"{name}.png")
+    environment.globals["picture"] = lambda figure: _picture(run.figures / f"{figure}.png")
+    return environment.get_template(name)
+
+
+def _render(template: str, report: Report, run: RunDir, config: Config, notes: list[str]) -> str:
     recipe, differences = nearest_recipe(config)
     taken_for = _confusions(report, run)
     best, worst = _extremes(report.per_class)
-    return environment.get_template(template).render(
+    return _template(template, run).render(
         report=report,
         run=run,
         notes=notes,
@@ -106,8 +117,9 @@ def _picture(path: Path) -> _Picture | None:
     return _Picture(f"data:image/png;base64,{base64.b64encode(data).decode()}", width, height)
 
 
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+def _text(path: Path) -> Markup | None:
+    """A text file with its lines, for HTML."""
+    return escape(lines(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 # Numbers are Markup, since nothing in them has to be escaped.

@@ -44,7 +44,7 @@ def _answers(
     if not len(chosen):
         return None
     rows = math.ceil(len(chosen) / COLUMNS)
-    drawn = figure(title, 10, 1.95 * rows + 0.4)
+    drawn = figure(title, 10, 1.95 * rows + 0.4, images=True)
     places = drawn.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes in places:
         without_axes(axes)
@@ -60,7 +60,7 @@ def draw_patches(image: np.ndarray, prepared: np.ndarray, patch_size: int) -> Fi
     side = len(prepared) // patch_size
     seen = np.clip(prepared / 255, 0, 1)
     patches = seen.reshape(side, patch_size, side, patch_size, 3).swapaxes(1, 2).reshape(-1, patch_size, patch_size, 3)
-    drawn = figure("From image to tokens", 10, 3.9)
+    drawn = figure("From image to tokens", 10, 3.9, images=True)
     pictures = {
         f"stored: {image.shape[1]} by {image.shape[0]} pixels": image,
         f"resized: {len(seen)} by {len(seen)} pixels": seen,
@@ -87,7 +87,7 @@ def draw_augmentation(training: ImageSource, config: Config) -> Figure | None:
     columns = [np.asarray(images)[np.argsort(labels)] / 255 for images, labels in batches]
     if all(np.array_equal(columns[0], column) for column in columns):
         return None
-    drawn = figure("Training images as the network sees them", 10, 1.25 * count + 0.7)
+    drawn = figure("Training images as the network sees them", 10, 1.25 * count + 0.7, images=True)
     places = drawn.subplots(count, epochs + 1, squeeze=False)
     for column, images in enumerate(columns):
         places[0, column].set_title(f"epoch {column}" if column else "not varied", fontsize=8)

@@ -13,7 +13,7 @@ from vit_train.rundir import history, records
 from vit_train.rundir.find import find_run
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
-from vit_train.runs.curves import plot_curves
+from vit_train.runs.curves import format_of, plot_curves
 from vit_train.runs.references import Reference, load_reference
 
 _LABELS = "ABCDEFGHIJ"  # as many as there are colours
@@ -22,6 +22,7 @@ _FIGURES = {column: metric for column, metric in VALIDATION.items() if metric.sh
 
 def run(options: argparse.Namespace) -> int:
     """Prints what differs and writes the curves; the last line on stdout is the picture's path."""
+    format_of(options.plot)  # is wrong, if it is, before anything is read
     runs = [find_run(text, options.outputs) for text in options.runs]
     if options.reference is None:
         _compare(runs, options)

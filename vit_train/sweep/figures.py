@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from vit_train.report.canvas import BLUE, GREY, STYLE
+from vit_train.report.canvas import BLUE, GREY, legible, style
 from vit_train.sweep.plan import Job
 from vit_train.sweep.ranking import labels
 
@@ -73,7 +73,7 @@ def _off_centre(places: Sequence[float]) -> float:
 
 def draw(keys: Sequence[str], jobs: Sequence[Job]) -> list[str]:
     """SVGs of at least one job: parallel coordinates, then one plot for each key."""
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "sweep"}):
+    with matplotlib.rc_context({**style(), "svg.hashsalt": "sweep"}):
         return [_svg(parallel_coordinates(keys, jobs)), *(_svg(against(key, jobs)) for key in keys)]
 
 
@@ -95,7 +95,7 @@ def parallel_coordinates(keys: Sequence[str], jobs: Sequence[Job]) -> Figure:
         _upright(axes, index, [(scale.share(place), text) for place, text in scale.ticks()])
     steps = np.linspace(low, high, 5)
     _upright(axes, len(keys), [((step - low) / (high - low), f"{step:.1f}") for step in steps])
-    axes.set_xticks(range(len(keys) + 1), [*labels(keys), "validation accuracy (%)"])
+    axes.set_xticks(range(len(keys) + 1), [*map(legible, labels(keys)), "validation accuracy (%)"])
     axes.set(yticks=[], xlim=(-0.35, len(keys) + 0.35))
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -106,7 +106,7 @@ def _upright(axes: Any, x: int, ticks: Sequence[tuple[float, str]]) -> None:
     """An axis at `x` with text at heights from 0 to 1."""
     axes.axvline(x, color=GREY, linewidth=0.8, zorder=0)
     for height, text in ticks:
-        axes.annotate(text, (x, height), (4, 0), textcoords="offset points", va="center", fontsize=8,
+        axes.annotate(legible(text), (x, height), (4, 0), textcoords="offset points", va="center", fontsize=8,
                       bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7})  # fmt: skip
 
 
@@ -122,8 +122,9 @@ def against(key: str, jobs: Sequence[Job]) -> Figure:
     if len(scale.values) <= _MOST_TICKS:
         means = [statistics.fmean(accuracies) for accuracies in found.values()]
         axes.plot(scale.places, means, "-" if scale.numbers else "_", markersize=24, color=GREY, zorder=0)
-    axes.set_xticks(*zip(*scale.ticks(), strict=True))
-    axes.set(xlabel=key + (", logarithmic" if scale.logarithmic else ""), ylabel="validation accuracy (%)")
+    places, texts = zip(*scale.ticks(), strict=True)
+    axes.set_xticks(places, [legible(text) for text in texts])
+    axes.set(xlabel=legible(key) + (", logarithmic" if scale.logarithmic else ""), ylabel="validation accuracy (%)")
     axes.grid(axis="y", color="#e4e4e4")
     axes.margins(x=0.1)
     return figure
