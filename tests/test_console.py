@@ -1,8 +1,10 @@
+import io
 import logging
 import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from vit_train import console
 from vit_train.errors import CheckpointError, DataError, VitTrainError
@@ -71,3 +73,27 @@ def test_durations(seconds, text):
 def test_an_error_is_one_printable_line(capsys):
     console.say_error("model.depth=\n\x1b[31m\udcff\u00e9: must be")
     assert capsys.readouterr().err == "vit-train: model.depth=\\n\\x1b[31m\\udcff\u00e9: must be\n"
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """A terminal of 40 columns in the place of stdout."""
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=40, color_system=None, emoji=False, markup=False)
+    monkeypatch.setattr(console, "stdout", terminal)
+    return terminal.file
+
+
+def test_a_table_too_wide_for_the_terminal_is_a_list(narrow):
+    header, row = ["", "images", "loss", "accuracy", "top-5"], ["validation", "10,000", "1.2345", "55.14%", "81.86%"]
+    console.print_table(header, [row])
+    assert narrow.getvalue() == "validation\n  images: 10,000\n  loss: 1.2345\n  accuracy: 55.14%\n  top-5: 81.86%\n"
+
+
+def test_a_table_that_fits_folds_its_text_only(narrow):
+    console.print_table(
+        ["picture", "class", "share"], [["a/very/long/path/to/cat.jpg", "cat", "91.2%"]], 2, ruled=False
+    )
+    lines = narrow.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert any("91.2%" in line for line in lines)
+    assert not any(line.split() == ["picture"] for line in lines)

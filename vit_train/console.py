@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -58,6 +59,7 @@ stdout = Console(
     highlight=False, soft_wrap=True, markup=False, emoji=False, width=None if sys.stdout.isatty() else _WIDEST
 )
 stderr = Console(file=cast(IO[str], _Stderr()), highlight=False, soft_wrap=True, markup=False, emoji=False)
+_FOLDED, _BETWEEN = 12, 3  # characters in a table: what folded text needs, and what lies between columns
 _ERASE = "\r\x1b[K"  # the line that a terminal's cursor is in
 
 
@@ -159,13 +161,33 @@ def put(text: str) -> None:
 def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1, ruled: bool = True) -> None:
     """A table on stdout, its first `text_columns` to the left and figures to the right; not ruled it is narrower.
 
-    Text is folded where a terminal is too narrow; figures never are, and in a file nothing is.
+    Text is folded where a terminal is too narrow; figures never are, and in a file nothing is. Where that leaves text
+    too little, each row is a list instead.
     """
     _forget()
+    header, rows = list(map(one_line, header)), [list(map(one_line, row)) for row in rows]
+    if stdout.is_terminal and _least_width(header, rows, text_columns) > stdout.width:
+        _print_lists(header, rows)
+        return
     table = Table() if ruled else Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
         text = index < text_columns
-        table.add_column(one_line(name), justify="left" if text else "right", overflow="fold", no_wrap=not text)
+        table.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
     for row in rows:
-        table.add_row(*map(one_line, row))
+        table.add_row(*row)
     stdout.print(table, soft_wrap=False)
+
+
+def _least_width(header: list[str], rows: list[list[str]], text_columns: int) -> int:
+    """Characters that a table needs: of figures all, of text as many as can be read when it is folded."""
+    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    return sum(min(width, _FOLDED) if index < text_columns else width for index, width in enumerate(widths)) + (
+        _BETWEEN * len(widths)
+    )
+
+
+def _print_lists(header: list[str], rows: list[list[str]]) -> None:
+    for first, *others in rows:
+        stdout.print(f"{header[0]} {first}".strip())
+        for name, value in zip(header[1:], others, strict=True):
+            stdout.print(f"  {name}: {value}")

@@ -148,6 +148,20 @@ def test_usual_places_can_be_moved(
     tiny100.check(load_cifar("cifar100", None))
 
 
+def test_keras_home_is_enough_without_a_home(tiny100: Tiny, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(elsewhere / "keras"))
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    tiny100.write(elsewhere / "keras" / "datasets" / "cifar-100-python")
+    tiny100.check(load_cifar("cifar100", None))
+
+
+def no_home(path: Path) -> Path:
+    """As where HOME is not set and the system does not know the user."""
+    if str(path).startswith("~"):
+        raise RuntimeError("Could not determine home directory.")
+    return path
+
+
 def test_root_is_the_archive_itself(tiny: Tiny, elsewhere: Path) -> None:
     tiny.check(load_cifar(tiny.name, str(tiny.pack(elsewhere / "any name"))))
 

@@ -107,3 +107,16 @@ def test_what_keras_json_sets_does_not_change_a_run(capsys):
         assert f"note: keras.json or the environment sets Keras' {name} to {value}; a run has" in said
     backend.configure(load_config().compute, seed=0)
     assert capsys.readouterr().err == ""
+
+
+def test_tensorflows_advice_on_tracing_is_kept_from_the_user(caplog):
+    import tensorflow as tf
+
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        logger.warning("5 out of the last 5 calls to %s triggered tf.function retracing.", "f")
+        logger.warning("something else")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert {record.getMessage() for record in caplog.records} == {"something else"}

@@ -3,6 +3,7 @@ import subprocess
 from pathlib import Path
 
 from vit_train.rundir import environment
+from vit_train.rundir.layout import RunDir
 
 
 def test_versions_machine_and_command():
@@ -27,3 +28,17 @@ def test_git_state(tmp_path):
     assert environment._git_state(tmp_path) == {"commit": git(tmp_path, "rev-parse", "HEAD"), "modified": False}
     (tmp_path / "file").touch()
     assert environment._git_state(tmp_path)["modified"]
+
+
+def test_a_relative_root_is_looked_for_where_the_run_started(tmp_path, monkeypatch):
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    monkeypatch.chdir(run.path)
+    assert environment.data_root(run, "pictures") == "pictures"  # without environment.json
+    run.environment.write_text(json.dumps({"working_directory": str(tmp_path / "start")}))
+    assert environment.data_root(run, "pictures") == "pictures"
+    assert environment.data_root(run, None) is None
+    (tmp_path / "start" / "pictures").mkdir(parents=True)
+    assert environment.data_root(run, "pictures") == str(tmp_path / "start" / "pictures")
+    (run.path / "pictures").mkdir()
+    assert environment.data_root(run, "pictures") == "pictures"

@@ -60,7 +60,9 @@ def test_equal_configs_and_runs_without_an_epoch(made, capsys):
 def test_a_run_beside_a_published_one(made, capsys):
     made("18-00-00.1-cifar100-vit", val_accuracy=[0.1, *[0.2] * 10], test_accuracy=0.5)
     assert vit_runs(["compare", "latest", *BESIDE, "--plot", "beside.png"]) == 0
-    rows = cells(capsys.readouterr().out)
+    output = capsys.readouterr()
+    assert "note: the run has 11 epochs, the published one 100; so their results cannot" in output.err
+    rows = cells(output.out)
     header = rows.index(["epoch", "val loss", "published", "val acc", "published", "val top-5", "published"])
     assert rows[header + 2] == ["1", "2.000", "3.966", "10.0%", "9.9%", "70.0%", "30.6%"]
     assert rows[header + 12] == ["11", "0.182", "-", "20.0%", "-", "70.0%", "-"]  # not on record
@@ -71,6 +73,25 @@ def test_a_run_beside_a_published_one(made, capsys):
         ["top-5", "99.00%", "81.86%"],
     ]
     assert rows[-1] == ["beside.png"]
+
+
+def test_a_run_of_less_data_beside_a_published_one_says_so(made, capsys):
+    made(
+        "18-00-00.1-cifar100-vit", ["dataset.fraction=0.02", "train.steps_per_epoch=3"], [0.1] * 100, test_accuracy=0.5
+    )
+    assert vit_runs(["compare", "latest", *BESIDE, "--plot", "beside.png"]) == 0
+    assert capsys.readouterr().err == (
+        "note: the run has 0.02 of the data (dataset.fraction), the published one all of it; an epoch of the run is "
+        "cut to 3 steps (train.steps_per_epoch); so their results cannot be set beside each other\n"
+    )
+
+
+def test_a_picture_of_no_known_kind_is_a_sentence_before_anything_is_read(made, capsys):
+    made("18-00-00.1-cifar100-vit", val_accuracy=[0.1])
+    assert vit_runs(["compare", "latest", *BESIDE, "--plot", "beside.docx"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("vit-runs: --plot beside.docx: ")
 
 
 @pytest.mark.parametrize(

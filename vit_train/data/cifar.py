@@ -12,6 +12,7 @@ import pickle
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,13 @@ def _locate(name: str, root: str | None) -> Path:
 
 
 def _usual_places() -> list[Path]:
-    """Where users already have data sets; the last one is ours, and the place to download to."""
-    keras = os.environ.get("KERAS_HOME") or "~/.keras"
-    return [expanded(keras) / "datasets", Path.cwd() / "data", cache_folder()]
+    """Where users already have data sets; the last one, ours if there is a home, is the place to download to."""
+    places = [Path.cwd() / "data"]
+    with suppress(DataError):
+        places.insert(0, expanded(os.environ.get("KERAS_HOME") or "~/.keras") / "datasets")
+    with suppress(RuntimeError):
+        places.append(cache_folder())
+    return places
 
 
 def _find(place: Path, files: OfficialFiles) -> Path | None:

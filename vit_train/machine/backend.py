@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -54,6 +55,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
             f"compute.backend={name}: this process already runs Keras on {keras.config.backend()}; "
             "start a new process for each backend"
         )
+    logging.getLogger("tensorflow").addFilter(_is_no_advice)
     _forget_settings_elsewhere()
     keras.utils.clear_session()
     keras.config.set_dtype_policy(_POLICIES[choose(compute)[0]])
@@ -72,6 +74,11 @@ def _forget_settings_elsewhere() -> None:
         if (found := getattr(settings, name)()) != value:
             say(f"note: keras.json or the environment sets Keras' {name} to {found}; a run has {value} all the same")
         getattr(settings, f"set_{name}")(value)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    """Whether what TensorFlow logs is of use: that a function is traced anew for batches of other sizes is not."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _take_devices(compute: ComputeConfig) -> None:

@@ -30,6 +30,18 @@ def describe_environment(device: str, devices: int = 1, command: str | None = No
     }
 
 
+def data_root(run: RunDir, root: str | None) -> str | None:
+    """The run's dataset.root as seen from here: a relative one that is not here is looked for where the run started."""
+    if root is None or Path(root).exists():
+        return root
+    try:
+        started = json.loads(run.environment.read_text(encoding="utf-8"))["working_directory"]
+        there = Path(started) / root
+        return str(there) if there.exists() else root
+    except (OSError, ValueError, KeyError, TypeError):
+        return root
+
+
 def require_same_data(run: RunDir, data_sha256: str | None) -> None:
     """Raises DataError if a run that has begun did so with other data; `data_sha256` is a Dataset's fingerprint."""
     if not run.environment.exists():

@@ -99,7 +99,12 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
 
     verb = _add(verbs, "export", "export", "the model for other programs: uint8 images in, probabilities out")
     verb.add_argument("run", metavar="RUN")
-    verb.add_argument("--format", required=True, choices=["keras", "saved_model", "onnx", "litert"])
+    verb.add_argument(
+        "--format",
+        required=True,
+        choices=["keras", "saved_model", "onnx", "litert"],
+        help="keras is for vit_train.load_model, the others need nothing of vit-train",
+    )
     verb.add_argument("--output", metavar="PATH", type=Path, help="(default: in the run's folder exports/)")
 
 

@@ -84,11 +84,13 @@ def _totals(rows: list[Row]) -> dict[str, float]:
 
 
 def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace) -> None:
-    rows, report = records.read_rows(run), records.read_report(run)
-    if (dataset := records.read_config(run).get("dataset.name")) != reference.dataset:
+    rows, report, config = records.read_rows(run), records.read_report(run), records.read_config(run)
+    if (dataset := config.get("dataset.name")) != reference.dataset:
         raise ConfigError(f"--reference {reference.name}: is on {reference.dataset}, and the run is on {dataset}")
     put(str(run.path))
     put(f"beside {reference.name}: {reference.title}")
+    if less := _less_than(reference, config, rows):
+        say(f"note: {less}; so their results cannot be set beside each other")
     header = ["epoch", *(text for each in _FIGURES.values() for text in (f"val {each.short}", "published"))]
     print_table(header, reference_rows(rows, reference))
     own = report.get("test") or {}
@@ -102,6 +104,18 @@ def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace
     ]
     print_table(["test set", "run", "published"], finals)
     plot_curves({reference.name: reference.rows, run.path.name: rows}, options.plot, early=True)
+
+
+def _less_than(reference: Reference, config: dict[str, Any], rows: list[Row]) -> str:
+    """What the run was given less, or more, of than the published one, which saw all of the data; "" if nothing."""
+    parts = []
+    if (fraction := config.get("dataset.fraction", 1.0)) != 1:
+        parts.append(f"the run has {fraction:.3g} of the data (dataset.fraction), the published one all of it")
+    if (steps := config.get("train.steps_per_epoch")) is not None:
+        parts.append(f"an epoch of the run is cut to {steps} steps (train.steps_per_epoch)")
+    if len(rows) != (epochs := int(reference.rows[-1]["epoch"])):
+        parts.append(f"the run has {len(rows)} epochs, the published one {epochs}")
+    return "; ".join(parts)
 
 
 def reference_rows(rows: list[Row], reference: Reference) -> list[list[str]]:

@@ -6,8 +6,9 @@ from vit_train.config.convert import convert
 from vit_train.config.schema import Config
 from vit_train.console import print_table
 from vit_train.data.images import Dataset
-from vit_train.errors import ConfigError
+from vit_train.errors import ConfigError, DataError
 from vit_train.rundir import records
+from vit_train.rundir.environment import data_root
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
 from vit_train.runs.loading import load
@@ -23,7 +24,12 @@ def run(options: argparse.Namespace) -> int:
     from vit_train.report.writer import RESULT_HEADER, result_row
     from vit_train.training.evaluate import predict
 
-    dataset = sources.load_dataset(config)
+    try:
+        dataset = sources.load_dataset(config)
+    except DataError as error:
+        if options.root is None:
+            raise DataError(f"{error}; --root PATH says where the data set's files are") from error
+        raise
     _require_fit(dataset, names, model.input_shape[1:3])
     with pipeline.data_errors():
         batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
@@ -50,6 +56,8 @@ def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
     values = records.load_config(run).to_dict()
     if dataset is not None:
         values["dataset"] |= {"name": dataset, "root": None, "fraction": 1.0}
+    elif root is None:
+        values["dataset"]["root"] = data_root(run, values["dataset"]["root"])
     if root is not None:
         values["dataset"]["root"] = root
     return convert(Config, values)

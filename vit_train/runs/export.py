@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vit_train.console import put
+from vit_train.console import put, say
 from vit_train.errors import ConfigError, VitTrainError
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
@@ -29,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
     if missing := [name for name in _PACKAGES.get(form, ()) if importlib.util.find_spec(name) is None]:
         raise ConfigError(f"--format {form}: needs {', '.join(missing)}; pip install 'vit-train[export]'")
     export(found, form, output)
+    if form == "keras":
+        say("note: vit_train.load_model loads it, plain Keras lacks its layers; other programs take the other formats")
     put(str(output))
     return 0
 

@@ -1,6 +1,7 @@
 """`vit-runs figures`: figures and pages of a run that has ended, once more."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from vit_train.console import logged_to, put, say
@@ -9,7 +10,7 @@ from vit_train.machine import backend
 from vit_train.report import writer
 from vit_train.report.writer import Report
 from vit_train.rundir import records
-from vit_train.rundir.environment import require_same_data
+from vit_train.rundir.environment import data_root, require_same_data
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
 
@@ -43,7 +44,9 @@ def redraw(path: Path) -> Report:
         if report.test is not None:
             model = load_model(run.model)
             try:
-                dataset = sources.load_dataset(config)
+                root = data_root(run, config.dataset.root)
+                here = dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, root=root))
+                dataset = sources.load_dataset(here)
                 require_same_data(run, dataset.fingerprint)
                 training, _ = split.split_validation(dataset, config.dataset.validation, config.seed)
                 test = dataset.test

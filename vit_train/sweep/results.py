@@ -13,6 +13,9 @@ from vit_train.rundir.layout import RunDir
 _END = 4096  # bytes of a log in which its last lines are
 
 
+_RECENT = 5  # epochs that say how long the next ones take
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a run is; None before the end of the first epoch."""
@@ -28,11 +31,11 @@ def accuracies(run: RunDir | None) -> list[float]:
 
 
 def progress(run: RunDir | None, epochs: int) -> Progress:
-    """From history.csv; the time left is that of the median epoch for each one left, without early stopping."""
+    """From history.csv; the time left is that of the median of recent epochs for each, without early stopping."""
     rows = (records.attempt(records.read_rows, run) if run else None) or []
     if not rows:
         return Progress()
-    left = (epochs - len(rows)) * statistics.median(row["seconds"] for row in rows)
+    left = (epochs - len(rows)) * statistics.median(row["seconds"] for row in rows[-_RECENT:])
     return Progress(len(rows), history.best(rows, "val_accuracy")["val_accuracy"], left)
 
 
