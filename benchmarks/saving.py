@@ -29,7 +29,7 @@ def main() -> None:
     _, model = new_model(config, examples, 100, devices)
     with tempfile.TemporaryDirectory(dir=config.outputs) as folder:
         run = RunDir.create(folder, config.dataset.name, config.model.name)
-        trainer = Trainer(model, examples, examples, config, run, devices, lambda rows: None)
+        trainer = Trainer(model, examples, examples, config, run, devices)
         trainer.epoch_began, trainer.best = time.monotonic(), state.model_arrays(model)
         seconds = []
         for trainer.progress.step in range(TIMES):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vit_train import console
 from vit_train.config.compose import to_yaml
 from vit_train.config.schema import Config
-from vit_train.files import replace_file
+from vit_train.files import replace_file, written_beside
 from vit_train.machine import backend
 from vit_train.machine.precision import choose
 from vit_train.report import loggers, writer
@@ -45,6 +45,10 @@ def train(config: Config, command: str | None = None) -> writer.Report:
     sizes, parameters = prepared.sizes, network.count_params()
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
+        training, validation = prepared.training, prepared.validation
+        trainer = Trainer(model, training, validation, config, run, prepared.devices)
+        with backend.memory_errors_explained(config):
+            trainer.restore()  # before anything of a run that continues is changed
         _begin(config, run, prepared, command)
         page = LivePage(config, run, sizes, parameters)
         with loggers.opened(config, run) as logs:
@@ -58,11 +62,11 @@ def train(config: Config, command: str | None = None) -> writer.Report:
                 backend.memory_errors_explained(config),
                 pipeline.data_errors(run.path),
             ):
-                training, validation, devices = prepared.training, prepared.validation, prepared.devices
-                rows = Trainer(model, training, validation, config, run, devices, log).fit()
+                rows = trainer.fit(log)
                 console.doing(f"testing on {len(dataset.test):,} images")
                 deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
-                deployed.save(run.model)
+                with written_beside(run.model) as part:
+                    deployed.save(part)
                 batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
                 found = evaluate.predict(deployed, batches.as_numpy_iterator())
             predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
@@ -85,8 +89,9 @@ def _begin(config: Config, run: RunDir, prepared: "Prepared", command: str | Non
     require_same_data(run, dataset.fingerprint)
     precision, reason = choose(config.compute)
     environment = {**describe_environment(devices.name, devices.count, command), "precision": precision}
-    environment["data_sha256"] = dataset.fingerprint
-    writer.remove(run)  # the report of a run that continues
+    environment |= {"data_sha256": dataset.fingerprint, "class_names": dataset.class_names}
+    environment["image_size"] = dataset.train.size
+    writer.reopen(run)
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
     console.say(f"run directory: {run.path}")

@@ -45,7 +45,7 @@ def test_all_figures_are_there_and_on_the_page(told):
 
 
 def test_drawn_again_a_failing_figure_changes_nothing_else(run, monkeypatch, capsys):
-    before = {path.name: path.read_bytes() for path in run.figures.iterdir() if path.name != "attention.png"}
+    before = {path.name: path.read_bytes() for path in run.figures.iterdir()}
     report = run.report_json.read_bytes()
     for page in (run.report_html, run.report_md):
         page.unlink()
@@ -106,10 +106,13 @@ def test_a_full_disk_is_told_as_itself(tmp_path):
         raise OSError(28, "No space left on device")
 
 
-def test_what_fails_leaves_no_part_of_a_file(tmp_path):
+def test_what_fails_leaves_no_part_of_a_file_and_the_one_before(tmp_path):
     def half(path):
         path.write_text("half")
         raise ValueError("broken")
 
     assert gallery.attempt(tmp_path / "x.png", half) == "x.png could not be made (ValueError: broken)"
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "x.png").write_text("good")
+    assert gallery.attempt(tmp_path / "x.png", half)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["good"]

@@ -10,7 +10,7 @@ from made_up import SPLIT, run_of
 
 from vit_train.data.superclasses import CIFAR100
 from vit_train.errors import CheckpointError
-from vit_train.report.writer import SCHEMA_VERSION, read, remove, result_rows, write
+from vit_train.report.writer import SCHEMA_VERSION, read, reopen, result_rows, write
 from vit_train.rundir.layout import RunDir
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
@@ -71,16 +71,26 @@ def test_what_is_no_report_is_one_sentence(tmp_path):
         read(run)
 
 
-def test_a_run_that_goes_on_forgets_its_report(tmp_path):
+def test_a_finished_run_that_goes_on_keeps_what_it_has_told(tmp_path):
     run, _, report = run_of(tmp_path, NAMES)
-    write(report, run)
-    run.figures.mkdir()
-    (run.figures / "curves.png").touch()
-    remove(run)
-    assert {path.name for path in run.path.iterdir()} == {
-        "checkpoints",
-        "config.yaml",
-        "environment.json",
-        "history.csv",
-    }
-    remove(run)
+    write(dataclasses.replace(report, status="completed"), run)
+    run.report_html.touch()
+    assert run.finished
+    reopen(run)
+    assert not run.finished
+    assert (read(run).status, read(run).per_class) == ("reporting", report.per_class)
+    assert run.report_html.exists()
+    assert run.predictions.exists()
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", '{"schema_version": 1}'])
+def test_a_stopped_run_that_goes_on_forgets_that_it_was_stopped(tmp_path, text):
+    run, _, report = run_of(tmp_path, NAMES)
+    write(dataclasses.replace(report, status="interrupted", test=None), run)
+    if text is not None:
+        run.report_json.write_text(text)
+    run.report_md.touch()
+    reopen(run)
+    assert not run.report_json.exists()
+    assert not run.report_md.exists()
+    reopen(run)

@@ -26,7 +26,7 @@ def trainer(tensorflow, tiny):
     devices = Devices(config)
     _, model = new_model(config, examples, 10, devices)
     run = RunDir.create(config.outputs, "digits", "vit")
-    return Trainer(model, examples, examples, config, run, devices, lambda rows: None)
+    return Trainer(model, examples, examples, config, run, devices)
 
 
 def test_the_step_is_traced_once_for_all_epochs_and_short_batches(trainer, monkeypatch):

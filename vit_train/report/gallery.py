@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from vit_train.config.schema import Config
 from vit_train.console import logger, say
 from vit_train.data.images import ImageSource
 from vit_train.data.superclasses import superclasses_of
+from vit_train.files import written_beside
 from vit_train.models.preprocessing import network_of, prepared
 from vit_train.report import canvas, inside, samples
 from vit_train.report.calibration import draw_reliability
@@ -32,7 +33,7 @@ def draw(
 ) -> list[str]:
     """Draws into figures/ what the run directory, the model and the data set at hand allow.
 
-    Returns a sentence for each figure that could not be drawn; all others are there.
+    Returns a sentence for each figure that could not be drawn, which stays as it was; all others are there.
     """
     run.figures.mkdir(exist_ok=True)
     drawings = [*_of_results(report, run, test)]
@@ -47,14 +48,14 @@ def draw(
 
 
 def attempt(path: Path, task: Callable[[Path], None]) -> str | None:
-    """Lets `task` write a file; if it fails, returns a sentence, which the user sees, too, and leaves no file.
+    """Lets `task` write a file; if it fails, returns a sentence, which the user sees, too, and leaves what was there.
 
     train.log gets the traceback.
     """
     try:
-        task(path)
+        with written_beside(path) as part:
+            task(part)
     except Exception as error:
-        path.unlink(missing_ok=True)
         note = f"{path.name} could not be made ({type(error).__name__}: {error})"
         say(f"note: {note}; the numbers are safe, and train.log has the traceback")
         logger.info("traceback", exc_info=True)
@@ -63,17 +64,20 @@ def attempt(path: Path, task: Callable[[Path], None]) -> str | None:
 
 
 def _of_results(report: Report, run: RunDir, test: ImageSource | None) -> Iterator[Drawing]:
-    rows, best, names = history.read(run.history), report.best_epoch, report.class_names
+    best, names = report.best_epoch, report.class_names
     if best is not None:
-        yield "curves", lambda: draw_curves(rows, best)
+        yield "curves", lambda: draw_curves(history.read(run.history), best)
     if report.test is None:
         return
-    found, superclasses = predictions.read(run.predictions), superclasses_of(report.dataset, names)
-    yield "confusion", lambda: draw_confusion(confusion(found, len(names)), names, superclasses)
-    yield "reliability", lambda: draw_reliability(calibration(found))
+    superclasses = superclasses_of(report.dataset, names)
+    found = cache(
+        partial(predictions.read, run.predictions)
+    )  # read once, where a damaged file costs these figures only
+    yield "confusion", lambda: draw_confusion(confusion(found(), len(names)), names, superclasses)
+    yield "reliability", lambda: draw_reliability(calibration(found()))
     if test is not None:
-        yield "right", lambda: samples.draw_right(found, test, names)
-        yield "mistakes", lambda: samples.draw_mistakes(found, test, names)
+        yield "right", lambda: samples.draw_right(found(), test, names)
+        yield "mistakes", lambda: samples.draw_mistakes(found(), test, names)
 
 
 def _of_model(report: Report, run: RunDir, model: Any, test: ImageSource | None) -> Iterator[Drawing]:

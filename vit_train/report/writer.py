@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 import statistics
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,12 +100,26 @@ def write(report: Report, run: RunDir) -> None:
     replace_file(run.report_json, json.dumps(values, indent=2) + "\n")
 
 
-def remove(run: RunDir) -> None:
-    """Removes report, pages, predictions and figures; report.json first, so that the run is not finished any more."""
-    for path in (run.report_json, run.report_md, run.report_html, run.predictions):
-        path.unlink(missing_ok=True)
-    if run.figures.exists():
-        shutil.rmtree(run.figures)
+def reopen(run: RunDir) -> None:
+    """Makes a run that goes on an unfinished one.
+
+    What a finished run has told stays until there is something new to tell, with the status "reporting". What was told
+    of one that was stopped is in history.csv too, and is removed.
+    """
+    if has_test(run):
+        values = json.loads(run.report_json.read_bytes()) | {"status": "reporting"}
+        replace_file(run.report_json, json.dumps(values, indent=2) + "\n")
+    else:
+        for path in (run.report_json, run.report_md, run.report_html):
+            path.unlink(missing_ok=True)
+
+
+def has_test(run: RunDir) -> bool:
+    """Whether report.json has test figures, so the run was finished once."""
+    try:
+        return read(run).test is not None
+    except (CheckpointError, TypeError, KeyError, AttributeError):  # cut, or of another kind
+        return False
 
 
 def read(run: RunDir) -> Report:

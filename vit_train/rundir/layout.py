@@ -79,7 +79,7 @@ class RunDir:
         """Whether the run has come to its end and says so in its report."""
         try:
             return bool(json.loads(self.report_json.read_bytes())["status"] == "completed")
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError, TypeError, KeyError):
             return False
 
     @property

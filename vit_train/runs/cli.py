@@ -20,6 +20,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs evaluate latest --dataset cifar10
   vit-runs predict latest cat.jpg holiday/ --csv
   vit-runs figures latest
+  vit-runs repair latest
   vit-runs export latest --format onnx
 
 Exit codes: 0 done, 2 arguments, 3 a picture or data, 4 a run that cannot be read or written, 130 stopped by Ctrl-C.
@@ -95,6 +96,9 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     form.add_argument("--csv", action="store_true", help="print CSV")
 
     verb = _add(verbs, "figures", "redraw", "draw the figures and pages of a run again; no number changes")
+    verb.add_argument("run", metavar="RUN")
+
+    verb = _add(verbs, "repair", "repair", "make damaged files of a finished run again, from its checkpoint and data")
     verb.add_argument("run", metavar="RUN")
 
     verb = _add(verbs, "export", "export", "the model for other programs: uint8 images in, probabilities out")

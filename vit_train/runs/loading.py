@@ -1,12 +1,15 @@
 """A run's model, ready to use."""
 
+import json
 import zipfile
 from typing import Any
 
 from vit_train import class_names, load_model
-from vit_train.config.schema import ComputeConfig
+from vit_train.config.schema import ComputeConfig, Config
+from vit_train.console import say
 from vit_train.errors import CheckpointError
 from vit_train.machine import backend
+from vit_train.rundir import checkpoint, records
 from vit_train.rundir.layout import RunDir
 
 # What works for every run wherever it was trained, and takes no accelerator from one that is training.
@@ -16,15 +19,49 @@ ANYWHERE = ComputeConfig(backend="tensorflow", precision="float32", devices="cpu
 def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str, ...]]:
     """(the model of model.keras, its class names), with Keras set up as `compute` says.
 
-    The model computes in the precision that it was trained in. Raises CheckpointError if there is no model, or none
-    that can be loaded, and ConfigError if the backend is not installed.
+    The model computes in the precision that it was trained in. Without model.keras, as before a run's end, it is made
+    of the best weights in the newest checkpoint, which is said. Raises CheckpointError if there is neither, or what is
+    there cannot be loaded, and ConfigError if the backend is not installed.
     """
-    if not run.model.is_file():
-        raise CheckpointError(f"{run.model}: there is no such file; a run has it once it is completed")
+    if not run.model.exists():
+        return _best_so_far(run, compute)
     backend.configure(compute, seed=0)
     try:
         model = load_model(run.model)
         return model, class_names(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise CheckpointError(f"{run.model}: cannot be loaded ({reason}); the run has to be made again") from error
+        raise CheckpointError(
+            f"{run.model}: cannot be loaded ({reason}); vit-runs repair makes it again from the checkpoint"
+        ) from error
+
+
+def _best_so_far(run: RunDir, compute: ComputeConfig) -> tuple[Any, tuple[str, ...]]:
+    found, _ = checkpoint.load(run.checkpoints)
+    if found is None or not found.best:
+        raise CheckpointError(f"{run.model}: there is no such file, nor a checkpoint that has the weights of an epoch")
+    config = records.load_config(run)
+    backend.configure(compute, seed=0)
+    from vit_train.models import build, preprocessing
+    from vit_train.training import state
+
+    names, size = _classes(run, config)
+    network = build.build_model(config.model, len(names))
+    state.assign(found.best, ("model", network.variables))
+    network.get_layer("normalization").finalize_state()
+    epochs = f"{len(found.progress['rows'])} of {config.train.epochs} epochs"
+    say(f"note: {run.path}: has no model.keras; these are its best weights of the first {epochs}")
+    return preprocessing.with_preprocessing(network, size, names), names
+
+
+def _classes(run: RunDir, config: Config) -> tuple[tuple[str, ...], tuple[int, int]]:
+    """(the class names, (height, width) of the images): of environment.json, or of the data set if it is older."""
+    try:
+        values = json.loads(run.environment.read_bytes())
+        height, width = values["image_size"]
+        return tuple(map(str, values["class_names"])), (height, width)
+    except (OSError, ValueError, TypeError, KeyError):
+        from vit_train.data.sources import load_dataset
+
+        dataset = load_dataset(config)
+        return dataset.class_names, dataset.train.size

@@ -13,7 +13,7 @@ from vit_train.config.schema import Config
 from vit_train.console import say
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import evaluation_batches, sharded, steps_per_epoch, training_batches
-from vit_train.errors import Interrupted, NonFiniteLoss
+from vit_train.errors import CheckpointError, Interrupted, NonFiniteLoss
 from vit_train.metrics import TRAINING, VALIDATION
 from vit_train.progress import TrainingDisplay
 from vit_train.rundir import checkpoint, history
@@ -39,10 +39,7 @@ class Progress:
 
 
 class Trainer:
-    """A compiled model in training, with its data and its progress.
-
-    `log` is called after each epoch with the rows of history.csv so far.
-    """
+    """A compiled model in training, with its data and its progress."""
 
     def __init__(
         self,
@@ -52,13 +49,12 @@ class Trainer:
         config: Config,
         run: RunDir,
         devices: Devices,
-        log: Callable[[list[Row]], None],
     ) -> None:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
         self.steps = steps_per_epoch(len(training), config)
         self.devices = devices
         self.validation = sharded(evaluation_batches(validation, config), devices.count)
-        self.log = log
+        self.log: Callable[[list[Row]], None] = lambda rows: None
         self.progress = Progress()
         self.best: Arrays = {}
         self.metrics: Arrays = {}  # of an epoch that was left in its midst
@@ -67,32 +63,46 @@ class Trainer:
         self.saved_step, self.saved_rows, self.saved_at = 0, 0, time.monotonic()
         self.nonfinite_steps, self.looked_at = 0, time.monotonic()
 
-    def fit(self) -> list[Row]:
-        """Trains, from the newest checkpoint if there is one, and gives the model its best weights.
-
-        Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.
-        """
-        with self.devices.scope():
-            self.restore()
-            self.train()
-            state.assign(self.best, ("model", self.model.variables))
-        return self.progress.rows
-
     def restore(self) -> None:
-        """Takes up the newest sound checkpoint, if there is any."""
-        checkpoint.tidy(self.run.checkpoints)
-        found, damages = checkpoint.load(self.run.checkpoints)
+        """Takes up the newest sound checkpoint, if there is any, and changes nothing that is of use.
+
+        Raises CheckpointError if there are damaged ones only, or none though the run was finished.
+        """
+        folder = self.run.checkpoints
+        checkpoint.tidy(folder)
+        found, damages = checkpoint.load(folder)
         for damage in damages:
             say(f"{damage}; the one before it is used")
         if found is None:
+            if self.run.model.exists():
+                raise CheckpointError(
+                    f"{folder}: has no checkpoint, so the finished run cannot continue; all is left as it is; "
+                    "bring the folder back, or start a new run"
+                )
             return
-        variables = ("model", self.model.variables), ("optimizer", self.model.optimizer.variables)
-        state.assign(found.latest, *variables)
+        with self.devices.scope():
+            variables = ("model", self.model.variables), ("optimizer", self.model.optimizer.variables)
+            state.assign(found.latest, *variables)
         self.best, self.progress = found.best, Progress(**found.progress)
         self.saved_step, self.saved_rows = self.progress.step, len(self.progress.rows)
         if self.progress.trained is None and self.progress.step > len(self.progress.rows) * self.steps:
             self.metrics = found.latest
-        say(f"resuming after step {self.progress.step}, in epoch {len(self.progress.rows) + 1}")
+
+    def fit(self, log: Callable[[list[Row]], None]) -> list[Row]:
+        """Trains on from where it is, and gives the model its best weights; `log` gets the rows after each epoch.
+
+        Returns the rows of history.csv. Raises NonFiniteLoss, CheckpointError, or Interrupted once the state is saved.
+        """
+        self.log = log
+        if self.progress.step:
+            say(f"resuming after step {self.progress.step}, in epoch {len(self.progress.rows) + 1}")
+            history.write(self.progress.rows, self.run.history)
+        elif self.run.history.exists():
+            say("no checkpoint was saved before the run stopped; it starts again from the first step")
+        with self.devices.scope():
+            self.train()
+            state.assign(self.best, ("model", self.model.variables))
+        return self.progress.rows
 
     def train(self) -> None:
         """Trains to the last epoch or an early stop and saves the state then, or when interrupted."""
