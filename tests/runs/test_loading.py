@@ -14,7 +14,7 @@ def test_the_model_comes_with_its_class_names(trained):
 
 def test_a_run_without_a_model_is_a_sentence(made):
     run = made("18-00-00.1-digits-vit")
-    with pytest.raises(CheckpointError, match=r"model\.keras: there is no such file; a run has it once it is"):
+    with pytest.raises(CheckpointError, match=r"model\.keras: there is no such file, nor a checkpoint that has"):
         load(run)
 
 
@@ -24,7 +24,10 @@ def test_a_run_without_a_model_is_a_sentence(made):
 def test_a_damaged_model_is_a_sentence(made, trained, damage):
     run = made("18-00-00.1-digits-vit")
     run.model.write_bytes(damage(trained.model.read_bytes()))
-    with pytest.raises(CheckpointError, match=r"model\.keras: cannot be loaded \(.*\); the run has to be made again$"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"model\.keras: cannot be loaded \(.*\); vit-runs repair makes it again from the checkpoint$",
+    ):
         load(run)
 
 

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TINY
 from killing import differences, result_of
 
+from vit_train.config.compose import load_config
 from vit_train.errors import CheckpointError, ConfigError
 from vit_train.run import train
 from vit_train.rundir import resume
@@ -18,10 +21,16 @@ from vit_train.runs.repair import repair
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
+@pytest.fixture(scope="module")
+def finished(eagerly, tmp_path_factory):
+    """A run that has come to its end."""
+    return RunDir(Path(train(load_config([*TINY, f"outputs={tmp_path_factory.mktemp('finished')}"])).run_dir))
+
+
 @pytest.fixture
-def run(trained, tmp_path):
-    """A copy of a finished run."""
-    return RunDir(shutil.copytree(trained.path, tmp_path / "run"))
+def run(finished, tmp_path):
+    """A copy of it."""
+    return RunDir(shutil.copytree(finished.path, tmp_path / "run"))
 
 
 def logits(run):
@@ -33,15 +42,15 @@ def files_of(run):
     return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path != run.log}
 
 
-def test_whatever_follows_from_the_checkpoint_is_made_again(trained, run):
+def test_whatever_follows_from_the_checkpoint_is_made_again(finished, run):
     run.model.write_bytes(run.model.read_bytes()[:1000])
     run.report_json.write_text("{")
     run.predictions.write_text("index")
     for path in (run.history, run.report_html, run.report_md):
         path.unlink()
     repair(run.path)
-    assert differences(result_of(run.path), result_of(trained.path)) == []
-    np.testing.assert_array_equal(logits(run), logits(trained))
+    assert differences(result_of(run.path), result_of(finished.path)) == []
+    np.testing.assert_array_equal(logits(run), logits(finished))
     assert run.report_html.exists()
 
 
@@ -51,9 +60,9 @@ def test_an_unfinished_run_is_not_repaired(made):
         repair(run.path)
 
 
-def test_without_its_model_a_run_gives_its_best_weights_and_says_so(trained, run, capsys):
+def test_without_its_model_a_run_gives_its_best_weights_and_says_so(finished, run, capsys):
     run.model.unlink()
-    np.testing.assert_array_equal(logits(run), logits(trained))
+    np.testing.assert_array_equal(logits(run), logits(finished))
     assert "has no model.keras; these are its best weights of the first 2 of 2 epochs" in capsys.readouterr().err
     values = json.loads(run.environment.read_text())
     run.environment.write_text(json.dumps({key: values[key] for key in values if key != "class_names"}))

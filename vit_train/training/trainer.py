@@ -95,7 +95,8 @@ class Trainer:
         """
         self.log = log
         if self.progress.step:
-            say(f"resuming after step {self.progress.step}, in epoch {len(self.progress.rows) + 1}")
+            where = "where training ended" if self._done() else f"in epoch {len(self.progress.rows) + 1}"
+            say(f"resuming after step {self.progress.step}, {where}")
             history.write(self.progress.rows, self.run.history)
         elif self.run.history.exists():
             say("no checkpoint was saved before the run stopped; it starts again from the first step")
@@ -106,11 +107,11 @@ class Trainer:
 
     def train(self) -> None:
         """Trains to the last epoch or an early stop and saves the state then, or when interrupted."""
-        rows, settings = self.progress.rows, self.settings
+        settings = self.settings
         self.display = TrainingDisplay(settings.epochs, self.steps, settings.batch_size)
         with self.stop, self.display:
             try:
-                while len(rows) < settings.epochs and not history.should_stop(rows, settings.early_stopping):
+                while not self._done():
                     self._epoch()
                     self.stop.check()
                 self._save_if_new()
@@ -119,6 +120,10 @@ class Trainer:
                 self._save_if_new()
                 say(f"step {self.progress.step} is saved; continue with: vit-train resume={self.run.path}")
                 raise
+
+    def _done(self) -> bool:
+        rows, settings = self.progress.rows, self.settings
+        return len(rows) >= settings.epochs or history.should_stop(rows, settings.early_stopping)
 
     def _save_if_new(self) -> None:
         # Between two steps nothing else changes: a validation that was cut short begins anew.
