@@ -1,11 +1,13 @@
 """Places, and writing files so that a crash at any instant leaves the old content or the new, never a part."""
 
 import errno
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)  # of file systems that have no such call
 
@@ -46,6 +48,17 @@ def read_regular(path: Path, most: int) -> bytes:
         if about.st_size > most:
             raise OSError(errno.EFBIG, f"it has {about.st_size:,} bytes, and at most {most:,} are read", str(path))
         return file.read(most)
+
+
+def read_json(path: Path, most: int = 2**26) -> Any:
+    """What a regular JSON file of at most `most` bytes holds.
+
+    Raises OSError if it cannot be read, and ValueError, one sentence, if it is no JSON.
+    """
+    try:
+        return json.loads(read_regular(path, most))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is no JSON, or a part of one: {type(error).__name__}") from error
 
 
 def _at_once(path: str, flags: int) -> int:

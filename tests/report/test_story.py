@@ -79,7 +79,7 @@ def test_without_its_data_a_run_keeps_the_figures_it_has(run, monkeypatch, capsy
 
 def test_a_run_without_a_report_is_one_sentence(run):
     run.report_json.unlink()
-    with pytest.raises(CheckpointError, match=r"report.json: cannot be read; finish the run with resume="):
+    with pytest.raises(CheckpointError, match=r"report.json: is not there; finish the run with resume="):
         redraw(run.path)
 
 

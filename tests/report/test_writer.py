@@ -64,11 +64,33 @@ def test_the_schema_refuses_what_it_does_not_know(tmp_path):
 
 def test_what_is_no_report_is_one_sentence(tmp_path):
     run = RunDir(tmp_path)
-    with pytest.raises(CheckpointError, match=rf"^{run.report_json}: cannot be read; finish the run with resume="):
+    with pytest.raises(CheckpointError, match=rf"^{run.report_json}: is not there; finish the run with resume="):
         read(run)
-    run.report_json.write_text('{"schema_version": 9}')
-    with pytest.raises(CheckpointError, match=r"has schema_version 9, but this vit-train reads 1; use the version"):
+    run.report_json.write_text('{"schema_version": 1}')
+    with pytest.raises(CheckpointError, match=rf"^{run.report_json}: lacks what every version has .*'status'"):
         read(run)
+
+
+def test_a_newer_report_is_read_without_what_only_it_knows(tmp_path, capsys):
+    run, _, report = run_of(tmp_path, NAMES)
+    write(report, run)
+    values = json.loads(run.report_json.read_text())
+    values |= {"schema_version": 9, "later": 1, "test": values["test"] | {"later": 2}}
+    values["per_class"][0]["later"] = 3
+    run.report_json.write_text(json.dumps(values))
+    assert read(run).test.accuracy == report.test.accuracy
+    assert capsys.readouterr().err == f"note: {run.report_json}: is of schema_version 9, this vit-train of 1\n"
+
+
+def test_what_an_older_report_did_not_measure_is_none(tmp_path):
+    run, _, report = run_of(tmp_path, NAMES)
+    write(report, run)
+    values = json.loads(run.report_json.read_text())
+    del values["exports"], values["test"]["superclass_accuracy"], values["per_class"][0]["f1"]
+    run.report_json.write_text(json.dumps(values))
+    older = read(run)
+    assert (older.exports, older.test.superclass_accuracy, older.per_class[0].f1) == ({}, None, None)
+    assert older.test.accuracy == report.test.accuracy
 
 
 def test_a_finished_run_that_goes_on_keeps_what_it_has_told(tmp_path):

@@ -50,7 +50,7 @@ def test_the_columns_are_those_of_the_contract(tmp_path):
 
 def test_another_file_is_refused(tmp_path):
     (tmp_path / "p.csv").write_text("index,label\n0,1\n")
-    with pytest.raises(ValueError, match=r"is not the predictions.csv of a run"):
+    with pytest.raises(ValueError, match=r"it is not the predictions.csv of a run"):
         predictions.read(tmp_path / "p.csv")
 
 

@@ -7,7 +7,6 @@ import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,15 @@ import yaml
 
 from vit_train.config.convert import ABSENT, name_of, variants
 from vit_train.config.schema import Config
-from vit_train.console import say
+from vit_train.console import say_once
 from vit_train.errors import ConfigError
 from vit_train.files import read_regular
 from vit_train.text import one_line
 
-VERSION = 2  # of a run directory; it stands in its config.yaml, where 1 says nothing of it
+# Of a run directory and of a sweep's folder: it stands in config.yaml, sweep.json and a checkpoint's progress.json,
+# which in version 1 said nothing of it. history.csv and predictions.csv tell by their columns. Higher with the first
+# change after a release that an older program would misread.
+VERSION = 2
 _MOST_BYTES = 2**18  # of a file; one that this program writes has some 2,000
 _MOST_LEVELS = 20
 
@@ -46,12 +48,7 @@ class Saved:
         """Says that a newer version wrote the file, and which keys are left out for that."""
         if self.newer:
             left_out = f"; keys that it does not know are left out: {', '.join(self.ignored)}" if self.ignored else ""
-            _say_once(f"note: {self.path}: is of version {self.version}, this vit-train of {VERSION}{left_out}")
-
-
-@cache  # a sweep reads its file once for each run
-def _say_once(text: str) -> None:
-    say(text)
+            say_once(f"note: {self.path}: is of version {self.version}, this vit-train of {VERSION}{left_out}")
 
 
 def read(path: Path) -> Saved:

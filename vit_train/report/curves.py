@@ -1,5 +1,6 @@
 """How training went, from the rows of history.csv."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,5 +37,5 @@ def draw_curves(rows: Sequence[Row], best_epoch: int) -> Figure:
 
 def _line(axes: Any, rows: Sequence[Row], name: str, colour: str, label: str) -> None:
     marker = "o" if len(rows) < 20 else ""
-    epochs, values = [row["epoch"] for row in rows], [row[name] for row in rows]
+    epochs, values = [row["epoch"] for row in rows], [row.get(name, math.nan) for row in rows]
     axes.plot(epochs, values, label=label, color=colour, marker=marker, markersize=3, linewidth=1.5)

@@ -3,20 +3,23 @@
 import dataclasses
 import json
 import statistics
+import typing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from vit_train.config.schema import Config
+from vit_train.console import say_once
 from vit_train.data.superclasses import superclasses_of
 from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
 from vit_train.metrics import VALIDATION
 from vit_train.report.scores import ClassScores, Evaluation, Scores, evaluate, evaluate_classes
-from vit_train.rundir import history
+from vit_train.rundir import history, records
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
 from vit_train.rundir.predictions import Predictions
 
+T = TypeVar("T")
 SCHEMA_VERSION = 1  # of report.json, described by report.schema.json; higher when a key goes or changes its meaning
 
 
@@ -123,19 +126,35 @@ def has_test(run: RunDir) -> bool:
 
 
 def read(run: RunDir) -> Report:
-    """The report that report.json holds; raises CheckpointError if there is none, or one of another version."""
+    """The report that report.json holds; what only a newer version knows is left out.
+
+    Raises CheckpointError if there is none, or one without what every version has.
+    """
+    values = records.read_report(run)
+    if not values:
+        raise CheckpointError(f"{run.report_json}: is not there; finish the run with resume={run.path}")
+    version = values.get("schema_version", 0)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        say_once(f"note: {run.report_json}: is of schema_version {version}, this vit-train of {SCHEMA_VERSION}")
     try:
-        values = json.loads(run.report_json.read_bytes())
-    except (OSError, ValueError):
-        raise CheckpointError(f"{run.report_json}: cannot be read; finish the run with resume={run.path}") from None
-    if (version := values.pop("schema_version", 0)) != SCHEMA_VERSION:
-        raise CheckpointError(
-            f"{run.report_json}: has schema_version {version}, but this vit-train reads {SCHEMA_VERSION}; "
-            "use the version that made the run"
+        parts = {"validation": Scores, "test": Evaluation}
+        values |= {name: _known(kind, values[name]) if values.get(name) else None for name, kind in parts.items()}
+        return _known(
+            Report, {**values, "per_class": [_known(ClassScores, row) for row in values.get("per_class") or []]}
         )
-    kinds = {"validation": Scores, "test": Evaluation}
-    parts = {name: kind(**values[name]) if values[name] else None for name, kind in kinds.items()}
-    return Report(**{**values, **parts, "per_class": [ClassScores(**row) for row in values["per_class"]]})
+    except (TypeError, AttributeError) as error:
+        raise CheckpointError(f"{run.report_json}: lacks what every version has ({error})") from error
+
+
+def _known(kind: type[T], values: dict[str, Any]) -> T:
+    """The dataclass with those of the values that it has; what an older version did not measure is None.
+
+    Raises TypeError for a value that is missing and cannot be None.
+    """
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unmeasured = {name: None for name in fields if type(None) in typing.get_args(hints[name])}
+    return kind(**unmeasured | {name: value for name, value in values.items() if name in fields})
 
 
 _IN_RESULTS = [metric for metric in VALIDATION.values() if metric.short]

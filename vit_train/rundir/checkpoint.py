@@ -7,7 +7,7 @@ A step that is saved again is `step-NNNNNNNNNN-2`, since one folder cannot take 
 
     latest.npz      every variable of model, optimizer and metrics, in their order
     best.npz        every variable of the model in the best epoch so far; absent before the end of the first
-    progress.json   what else has to be known to continue
+    progress.json   what else has to be known to continue, and the version of the format; 1 if it says none
     manifest.json   size and SHA-256 of each of these
 """
 
@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from vit_train.config.saved import VERSION
 from vit_train.console import say_once
 from vit_train.errors import CheckpointError
-from vit_train.files import flush, flush_folder
+from vit_train.files import flush, flush_folder, read_json
 
 Arrays = dict[str, np.ndarray]
 
@@ -127,7 +128,7 @@ def _remove(path: Path) -> None:
 
 
 def _write(part: Path, checkpoint: Checkpoint) -> None:
-    progress = json.dumps(checkpoint.progress).encode()
+    progress = json.dumps({"version": VERSION, **checkpoint.progress}).encode()
     contents: dict[str, bytes] = {"latest.npz": _pack(checkpoint.latest), "progress.json": progress}
     if checkpoint.best:
         contents["best.npz"] = _pack(checkpoint.best)
@@ -152,7 +153,7 @@ def _pack(arrays: Arrays) -> bytes:
 def _verify(path: Path) -> None:
     """Raises CheckpointError unless the files are those of the manifest."""
     try:
-        manifest = json.loads((path / _MANIFEST).read_bytes())
+        manifest = read_json(path / _MANIFEST)
         expected = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{_MANIFEST} cannot be read") from error
@@ -179,8 +180,11 @@ def _read(path: Path) -> Checkpoint:
     try:
         latest = _arrays(path / "latest.npz")
         best = _arrays(path / "best.npz") if (path / "best.npz").exists() else {}
-        return Checkpoint(latest, best, json.loads((path / "progress.json").read_bytes()))
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        progress = read_json(path / "progress.json")
+        if (version := progress.pop("version", 1)) > VERSION:
+            raise CheckpointError(f"is of version {version}, this vit-train of {VERSION}")
+        return Checkpoint(latest, best, progress)
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(str(error)) from error
 
 

@@ -1,7 +1,6 @@
 """Where a run took place: versions, git state, machine and command."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_train.errors import DataError
+from vit_train.rundir import records
 from vit_train.rundir.layout import RunDir
 
 _PACKAGES = ("vit-train", "keras", "tensorflow", "jax", "torch", "numpy", "hydra-core", "omegaconf", "scikit-learn")
@@ -43,10 +43,13 @@ def data_root(run: RunDir, root: str | None) -> str | None:
 
 
 def require_same_data(run: RunDir, data_sha256: str | None) -> None:
-    """Raises DataError if a run that has begun did so with other data; `data_sha256` is a Dataset's fingerprint."""
+    """Raises DataError if a run that has begun did so with other data; `data_sha256` is a Dataset's fingerprint.
+
+    Raises CheckpointError if its environment.json cannot be read.
+    """
     if not run.environment.exists():
         return
-    if json.loads(run.environment.read_text(encoding="utf-8")).get("data_sha256") != data_sha256:
+    if records.read_environment(run).get("data_sha256") != data_sha256:
         raise DataError(
             f"{run.path}: the pictures are not those that the run began with; bring them back or start a new run"
         )

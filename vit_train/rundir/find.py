@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from vit_train.console import say_once
 from vit_train.errors import ConfigError
 from vit_train.rundir.layout import RunDir
 
@@ -9,8 +10,15 @@ _SHOWN = 5
 
 
 def all_runs(outputs: Path) -> list[RunDir]:
-    """Every run directory OUTPUTS/DATE/NAME, oldest first."""
-    return [RunDir(path) for path in sorted(outputs.glob("*/*")) if is_run(path)]
+    """Every run directory OUTPUTS/DATE/NAME, oldest first; one that cannot be looked into is a line on stderr."""
+    runs = []
+    for path in sorted(outputs.glob("*/*")):
+        try:
+            if _holds_run(path):
+                runs.append(RunDir(path))
+        except OSError as error:
+            say_once(f"note: {path}: cannot be read ({error.strerror})")
+    return runs
 
 
 def find_run(text: str, outputs: Path) -> RunDir:
@@ -35,8 +43,13 @@ def name(run: RunDir, outputs: Path) -> str:
 
 
 def is_run(path: Path) -> bool:
-    """Even one that was stopped before it could write its config has the folder for checkpoints."""
+    """Whether a path that a user named is a run directory."""
     try:
-        return (path / "config.yaml").is_file() or (path / "checkpoints").is_dir()
+        return _holds_run(path)
     except OSError:  # a name of more than 255 bytes, a folder without permission
         return False
+
+
+def _holds_run(path: Path) -> bool:
+    """Even one that was stopped before it could write its config has the folder for checkpoints."""
+    return (path / "config.yaml").is_file() or (path / "checkpoints").is_dir()

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from vit_train import metrics
 from vit_train.config.schema import EarlyStoppingConfig
-from vit_train.files import replace_file
+from vit_train.files import read_regular, replace_file
 
 Row = dict[str, float]
+
+_MOST_BYTES = 2**26  # 300,000 epochs
 
 COLUMNS = (
     "epoch",
@@ -24,24 +26,37 @@ COLUMNS = (
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    """Writes history.csv whole; `rows` have the COLUMNS."""
+    """Writes history.csv whole: the COLUMNS, then those of another version; a cell is empty where a row has none."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])))
     writer.writeheader()
     writer.writerows(rows)
     replace_file(path, text.getvalue())
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of history.csv; none if there is no such file, as before the end of the first epoch."""
-    if not path.exists():
+    """The rows of history.csv; none if there is no such file, as before the end of the first epoch.
+
+    A row has the columns that are there: an older version may have had fewer, a newer one more. Only "epoch" has to be.
+    Raises OSError if the file cannot be read, and ValueError, one sentence, if it is another or damaged.
+    """
+    try:
+        text = read_regular(path, _MOST_BYTES).decode()
+        rows = [
+            {name: float(value) for name, value in row.items() if value != ""}
+            for row in csv.DictReader(io.StringIO(text, newline=""))
+        ]
+    except FileNotFoundError:
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, csv.Error) as error:  # no text, a cell that is no number, a row of another length
+        raise ValueError(f"it is damaged: {type(error).__name__}") from error
+    if not text.startswith("epoch") or not all("epoch" in row for row in rows):
+        raise ValueError("it has no column epoch")
+    return rows
 
 
 def best(rows: Sequence[Row], monitor: str) -> Row:
-    """The first of the rows with the best value of `monitor`, a column of validation."""
+    """The first of the rows with the best value of `monitor`, a column of validation that some may lack."""
     return max(rows, key=lambda row: _gain(row, monitor))
 
 
@@ -61,4 +76,4 @@ def should_stop(rows: Sequence[Row], stopping: EarlyStoppingConfig) -> bool:
 
 
 def _gain(row: Row, monitor: str) -> float:
-    return metrics.VALIDATION[monitor].gain(row[monitor])
+    return metrics.VALIDATION[monitor].gain(row[monitor]) if monitor in row else -math.inf

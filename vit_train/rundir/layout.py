@@ -2,15 +2,15 @@
 
 import errno
 import fcntl
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from vit_train.console import say_once
 from vit_train.errors import CheckpointError, ConfigError
+from vit_train.files import read_json
 
 _CANNOT_LOCK = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of file systems without locks
 
@@ -18,20 +18,26 @@ _CANNOT_LOCK = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of file systems wi
 def new_folder(outputs: str, name: str, part: str) -> Path:
     """Makes OUTPUTS/DATE/TIME-NAME with the folder `part` in it; TIME has microseconds, so no two runs share one.
 
-    Raises ConfigError if it cannot be made.
+    Raises ConfigError if it cannot be made; then nothing of it is left.
     """
+    made: list[Path] = []
     try:
         while True:
             now = datetime.now()
             path = Path(outputs) / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S.%f}-{name}"
+            made = [each for each in path.parents if not each.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 path.mkdir()
             except FileExistsError:
                 continue
+            made.insert(0, path)
             (path / part).mkdir()
             return path
     except OSError as error:
+        with suppress(OSError):  # of a folder that another run has put something into by now, or that was never made
+            for each in made:
+                each.rmdir()
         raise ConfigError(f"outputs={outputs}: cannot hold a run directory: {error.strerror}") from None
 
 
@@ -78,8 +84,8 @@ class RunDir:
     def finished(self) -> bool:
         """Whether the run has come to its end and says so in its report."""
         try:
-            return bool(json.loads(self.report_json.read_bytes())["status"] == "completed")
-        except (OSError, ValueError, TypeError, KeyError):
+            return bool(read_json(self.report_json)["status"] == "completed")
+        except (OSError, ValueError, TypeError, KeyError):  # with a damaged report the run has to make it again
             return False
 
     @property

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vit_train.files import replace_file
+from vit_train.files import read_regular, replace_file
 from vit_train.text import csv_cell
+
+_MOST_BYTES = 2**32  # some ten million images
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +92,22 @@ def write(
 
 
 def read(path: Path) -> Predictions:
-    """The predictions that predictions.csv holds; raises OSError, or ValueError if it is no such file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-    places = sum(name.startswith("top") and name[3:].isdigit() for name in reader.fieldnames or ())
-    if reader.fieldnames not in ([*columns_of(places)], [*columns_of(places, with_files=True)]):
-        raise ValueError(f"{path}: is not the predictions.csv of a run")
+    """The predictions that predictions.csv holds; columns that it does not know, of a newer version, are left out.
+
+    Raises OSError if it cannot be read, and ValueError, one sentence, if it is another file or damaged.
+    """
+    try:
+        reader = csv.DictReader(io.StringIO(read_regular(path, _MOST_BYTES).decode(), newline=""))
+        rows, names = list(reader), list(reader.fieldnames or ())
+        places = sum(name.startswith("top") and name[3:].isdigit() for name in names)
+        if not rows or not places or not set(columns_of(places)) <= set(names):
+            raise ValueError("the columns are not those of predictions")
+        return _of_rows(rows, places)
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:  # a row of another length, a cell of other type
+        raise ValueError(f"it is not the predictions.csv of a run, or damaged: {error}") from error
+
+
+def _of_rows(rows: list[dict[str, str]], places: int) -> Predictions:
     top = [f"top{place}" for place in range(1, places + 1)]
 
     def floats(name: str) -> npt.NDArray[np.float32]:

@@ -1,7 +1,5 @@
 """What the files of a run say, whole or in part."""
 
-import csv
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +10,17 @@ from vit_train.config import saved
 from vit_train.config.convert import convert
 from vit_train.config.saved import Saved
 from vit_train.config.schema import Config
+from vit_train.console import say
 from vit_train.errors import CheckpointError, ConfigError
-from vit_train.rundir import history
+from vit_train.files import read_json, read_regular
+from vit_train.rundir import history, predictions
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
+from vit_train.rundir.predictions import Predictions
 
 T = TypeVar("T")
+_PARTS = ("validation", "test", "training")  # of a report, which are null or have keys of their own
+_LONGEST_LOG = 2**26
 
 
 def read_config(run: RunDir) -> dict[str, Any]:
@@ -45,23 +48,43 @@ def _saved_config(run: RunDir) -> Saved:
 def read_rows(run: RunDir) -> list[Row]:
     """The rows of history.csv, none before the end of the first epoch; raises CheckpointError if it cannot be read."""
     with _readable(run.history):
-        rows = history.read(run.history)
-        if rows and not rows[0].keys() >= set(history.COLUMNS):
-            raise ValueError
-        return rows
+        return history.read(run.history)
 
 
 def read_report(run: RunDir) -> dict[str, Any]:
     """report.json, {} if there is none yet; raises CheckpointError if it cannot be read."""
     with _readable(run.report_json):
-        return dict(json.loads(run.report_json.read_bytes())) if run.report_json.exists() else {}
+        try:
+            report = read_json(run.report_json)
+        except FileNotFoundError:
+            return {}
+        if not isinstance(report, dict) or not all(isinstance(report.get(part) or {}, dict) for part in _PARTS):
+            raise ValueError("it is no report")
+        return report
 
 
-def attempt(read: Callable[[RunDir], T], run: RunDir) -> T | None:
-    """What `read` gives, or None where the file is absent or damaged."""
+def read_environment(run: RunDir) -> dict[str, Any]:
+    """environment.json; raises CheckpointError if it cannot be read."""
+    with _readable(run.environment):
+        environment = read_json(run.environment)
+        if not isinstance(environment, dict):
+            raise ValueError("it does not describe where a run took place")
+        return environment
+
+
+def read_predictions(run: RunDir) -> Predictions:
+    """predictions.csv; raises CheckpointError if it cannot be read."""
+    with _readable(run.predictions):
+        return predictions.read(run.predictions)
+
+
+def attempt(read: Callable[[RunDir], T], run: RunDir, note: bool = False) -> T | None:
+    """What `read` gives, or None where the file is absent or damaged, which a line on stderr says if `note`."""
     try:
         return read(run)
-    except CheckpointError:
+    except CheckpointError as error:
+        if note:
+            say(f"note: {error}")
         return None
 
 
@@ -78,7 +101,8 @@ def state(run: RunDir) -> str:
 def _state_by_log(path: Path) -> str:
     """Of a run without a report: failed if the last that was said is an error and not that it was stopped."""
     try:
-        lines = re.findall(r"^\d{4}-\d\d-\d\d \S+ (INFO|ERROR) (.*)$", path.read_text(errors="replace"), re.MULTILINE)
+        text = read_regular(path, _LONGEST_LOG).decode(errors="replace")
+        lines = re.findall(r"^\d{4}-\d\d-\d\d \S+ (INFO|ERROR) (.*)$", text, re.MULTILINE)
     except OSError:
         lines = []
     level, text = lines[-1] if lines else ("INFO", "")
@@ -89,9 +113,9 @@ def _state_by_log(path: Path) -> str:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}, it is damaged"
-        raise CheckpointError(f"{path}: cannot be read ({reason}); the run has to be made again") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CheckpointError(f"{path}: cannot be read ({reason})") from error
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -60,9 +60,12 @@ def config_differences(configs: list[dict[str, Any]]) -> list[list[str]]:
 
 def result_rows(runs: list[RunDir], configs: list[dict[str, Any]], rows: list[list[Row]]) -> list[list[str]]:
     """Rows [figure, its value in each run]; validation and test figures are those of the best epoch."""
-    reports = [records.attempt(records.read_report, run) or {} for run in runs]
+    reports = [records.attempt(records.read_report, run, note=True) or {} for run in runs]
     monitors = [config.get("train.checkpoint.monitor", "val_accuracy") for config in configs]
-    best = [history.best(own, monitor) if own else {} for own, monitor in zip(rows, monitors, strict=True)]
+    best = [
+        history.best(own, monitor) if own and monitor in VALIDATION else {}  # one that a newer version monitors
+        for own, monitor in zip(rows, monitors, strict=True)
+    ]
 
     def line(name: str, sources: list[dict[str, Any]], key: str, form: Callable[[Any], str]) -> list[str]:
         return [name, *("-" if key not in source else form(source[key]) for source in sources)]
@@ -80,11 +83,12 @@ def result_rows(runs: list[RunDir], configs: list[dict[str, Any]], rows: list[li
 
 
 def _totals(rows: list[Row]) -> dict[str, float]:
-    return {"seconds": sum(row["seconds"] for row in rows)} if rows else {}
+    return {"seconds": sum(row["seconds"] for row in rows)} if all("seconds" in row for row in rows) and rows else {}
 
 
 def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace) -> None:
-    rows, report, config = records.read_rows(run), records.read_report(run), records.read_config(run)
+    rows, config = records.read_rows(run), records.read_config(run)
+    report = records.attempt(records.read_report, run, note=True) or {}
     if (dataset := config.get("dataset.name")) != reference.dataset:
         raise ConfigError(f"--reference {reference.name}: is on {reference.dataset}, and the run is on {dataset}")
     put(str(run.path))
@@ -97,7 +101,11 @@ def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace
     finals = [
         ["epochs", str(len(rows)), f"{reference.rows[-1]['epoch']:.0f}"],
         *(
-            [each.label, each.text(own[each.column]) if own else "-", each.text(reference.test[each.column])]
+            [
+                each.label,
+                each.text(own[each.column]) if each.column in own else "-",
+                each.text(reference.test[each.column]),
+            ]
             for each in VALIDATION.values()
             if each.column in reference.test
         ),

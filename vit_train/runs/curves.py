@@ -1,5 +1,6 @@
 """Curves of several runs in one picture."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,5 +59,5 @@ def _draw(axes: Any, runs: Mapping[str, Sequence[Row]], column: str) -> None:
     scale = 100 if column == "accuracy" else 1
     for index, (name, rows) in enumerate(runs.items()):
         epochs, style = [row["epoch"] for row in rows], f"C{index}."  # a run of one epoch is a point, not a line
-        axes.plot(epochs, [row[f"val_{column}"] * scale for row in rows], f"{style}-", label=name)
-        axes.plot(epochs, [row[column] * scale for row in rows], f"{style}--", alpha=0.5)
+        axes.plot(epochs, [row.get(f"val_{column}", math.nan) * scale for row in rows], f"{style}-", label=name)
+        axes.plot(epochs, [row.get(column, math.nan) * scale for row in rows], f"{style}--", alpha=0.5)

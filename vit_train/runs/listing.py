@@ -42,10 +42,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def summarize(run: RunDir, outputs: Path) -> Summary:
-    """What the files of `run` say, however few or damaged they are."""
-    config = records.attempt(records.read_config, run) or {}
-    rows = records.attempt(records.read_rows, run) or []
-    test = (records.attempt(records.read_report, run) or {}).get("test") or {}
+    """What the files of `run` say, however few or damaged they are; a line on stderr names each that cannot be read."""
+    config = records.attempt(records.read_config, run, note=True) or {}
+    rows = records.attempt(records.read_rows, run, note=True) or []
+    test = (records.attempt(records.read_report, run, note=True) or {}).get("test") or {}
     return Summary(
         name=find.name(run, outputs),
         path=str(run.path),
@@ -53,7 +53,7 @@ def summarize(run: RunDir, outputs: Path) -> Summary:
         model=config.get("model.name"),
         epochs=len(rows),
         epochs_asked=config.get("train.epochs"),
-        best_val_accuracy=history.best(rows, "val_accuracy")["val_accuracy"] if rows else None,
+        best_val_accuracy=history.best(rows, "val_accuracy").get("val_accuracy") if rows else None,
         test_accuracy=test.get("accuracy"),
         state=records.state(run),
     )

@@ -16,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
     """Prints report.md, or how far the run has come if it has none, and then its files."""
     found = find_run(options.run, options.outputs)
     if found.report_md.is_file():
-        text = found.report_md.read_text(encoding="utf-8")
+        text = found.report_md.read_text(encoding="utf-8", errors="replace")
         if stdout.is_terminal:
             stdout.print(Markdown(lines(text)), soft_wrap=False)
         else:  # typeset, each line would be padded to the widest that there can be
@@ -37,7 +37,10 @@ def _print_progress(run: RunDir) -> None:
     if rows:
         shown = {column: each.short for column, each in TRAINING.items() if each.short}
         shown |= {column: f"val {each.short}" for column, each in VALIDATION.items() if each.short}
-        lines = [[f"{row['epoch']:.0f}", *(f"{row[column]:.4f}" for column in shown)] for row in rows]
+        lines = [
+            [f"{row['epoch']:.0f}", *(f"{row[column]:.4f}" if column in row else "-" for column in shown)]
+            for row in rows
+        ]
         print_table(["epoch", *shown.values()], lines)
 
 

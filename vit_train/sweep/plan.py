@@ -6,16 +6,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from vit_train.config.compose import expand, load_config, parse
-from vit_train.config.convert import show, unknown_key, values_of
+from vit_train.config.convert import former_names, show, unknown_key, values_of
 from vit_train.config.groups import groups
+from vit_train.config.saved import VERSION
+from vit_train.config.schema import Config
+from vit_train.console import say, say_once
 from vit_train.errors import CheckpointError, ConfigError
-from vit_train.files import replace_file
+from vit_train.files import read_json, replace_file
 from vit_train.rundir.find import all_runs
 from vit_train.rundir.layout import RunDir, new_folder
 
+T = TypeVar("T")
 State = Literal["waiting", "running", "completed", "pruned", "failed", "interrupted"]
 _LONGEST_NAME = 60
 
@@ -85,7 +89,7 @@ class Sweep:
 
     def save(self, **more: Any) -> None:
         """Writes sweep.json, with `more` in it; raises CheckpointError if the disk refuses."""
-        values = {**dataclasses.asdict(self), "path": str(self.path), **more}
+        values = {"version": VERSION, **dataclasses.asdict(self), "path": str(self.path), **more}
         try:
             replace_file(self.path / "sweep.json", json.dumps(values, indent=2) + "\n")
         except OSError as error:
@@ -150,22 +154,53 @@ def _file_name(varied: dict[str, str]) -> str:
 
 
 def load(path: Path) -> Sweep:
-    """The sweep in a folder; raises ConfigError if there is none."""
+    """The sweep in a folder, of whatever version, in today's names of keys.
+
+    Raises ConfigError if there is none, and CheckpointError if its sweep.json cannot be read.
+    """
+    file = path / "sweep.json"
     try:
-        values = json.loads((path / "sweep.json").read_bytes())
-        jobs = [Job(**job) for job in values["jobs"]]
-        kept = {name: values[name] for name in ("overrides", "config", "keys", "trials", "prune")}
-        return Sweep(path=path, jobs=jobs, **kept)
-    except OSError:
+        values = read_json(file)
+        sweep = _of(Sweep, values, path=path, jobs=[_of(Job, job) for job in values["jobs"]])
+        if (version := values.get("version", 1)) > VERSION:
+            say_once(f"note: {file}: is of version {version}, this vit-train of {VERSION}")
+        return _in_todays_names(sweep)
+    except FileNotFoundError:
         raise ConfigError(f"sweep.resume={path}: is not a sweep, it has no sweep.json") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"sweep.resume={path}: its sweep.json cannot be read; start a new sweep") from error
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read ({error.strerror}); start a new sweep") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({type(error).__name__}); start a new sweep") from error
+
+
+def _of(kind: type[T], values: dict[str, Any], **known: Any) -> T:
+    """The dataclass with those of the values that it has; raises TypeError if one without a default is missing."""
+    names = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in values.items() if name in names} | known)
+
+
+def _in_todays_names(sweep: Sweep) -> Sweep:
+    now = former_names(Config)
+
+    def renamed(texts: list[str]) -> list[str]:
+        pairs = [text.partition("=") for text in texts]
+        return [now.get(key, key) + sign + value for key, sign, value in pairs]
+
+    sweep.overrides, sweep.keys = renamed(sweep.overrides), renamed(sweep.keys)
+    for job in sweep.jobs:
+        job.overrides = renamed(job.overrides)
+        job.varied = {now.get(key, key): value for key, value in job.varied.items()}
+    return sweep
 
 
 def newest(overrides: list[str], config: str | None, search: bool) -> Sweep | None:
-    """The newest sweep of the same command, or None."""
+    """The newest sweep of the same command, or None; one that cannot be read is noted and passed over."""
     for path in sorted(Path(_outputs(overrides, config)).glob("*/*-sweep/sweep.json"), reverse=True):
-        sweep = load(path.parent)
+        try:
+            sweep = load(path.parent)
+        except (ConfigError, CheckpointError) as error:
+            say(f"note: {error}; sweep.resume=auto passes it over")
+            continue
         if (sweep.overrides, sweep.config, sweep.trials is not None) == (overrides, config, search):
             return sweep
     return None

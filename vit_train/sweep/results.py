@@ -27,7 +27,8 @@ class Progress:
 
 def accuracies(run: RunDir | None) -> list[float]:
     """On the validation images after each epoch so far, fractions in [0, 1]."""
-    return [row["val_accuracy"] for row in (records.attempt(records.read_rows, run) if run else None) or []]
+    rows = (records.attempt(records.read_rows, run) if run else None) or []
+    return [row["val_accuracy"] for row in rows if "val_accuracy" in row]
 
 
 def progress(run: RunDir | None, epochs: int) -> Progress:
@@ -35,8 +36,9 @@ def progress(run: RunDir | None, epochs: int) -> Progress:
     rows = (records.attempt(records.read_rows, run) if run else None) or []
     if not rows:
         return Progress()
-    left = (epochs - len(rows)) * statistics.median(row["seconds"] for row in rows[-_RECENT:])
-    return Progress(len(rows), history.best(rows, "val_accuracy")["val_accuracy"], left)
+    seconds = [row["seconds"] for row in rows[-_RECENT:] if "seconds" in row]
+    left = (epochs - len(rows)) * statistics.median(seconds) if seconds else None
+    return Progress(len(rows), history.best(rows, "val_accuracy").get("val_accuracy"), left)
 
 
 def result(run: RunDir | None) -> dict[str, Any] | None:
@@ -44,14 +46,17 @@ def result(run: RunDir | None) -> dict[str, Any] | None:
     report = (records.attempt(records.read_report, run) if run else None) or {}
     if run is None or report.get("status") != "completed":
         return None
-    return {
-        "validation_accuracy": report["validation"]["accuracy"],
-        "test_accuracy": (report["test"] or {}).get("accuracy"),
-        "parameters": report["parameters"],
-        "best_epoch": report["best_epoch"],
-        "seconds": report["training"]["seconds"],
-        "run": str(run.path),
-    }
+    try:
+        return {
+            "validation_accuracy": report["validation"]["accuracy"],
+            "test_accuracy": (report["test"] or {}).get("accuracy"),
+            "parameters": report["parameters"],
+            "best_epoch": report["best_epoch"],
+            "seconds": report["training"]["seconds"],
+            "run": str(run.path),
+        }
+    except (KeyError, TypeError):  # a report that lacks them is damaged; resuming the run makes it again
+        return None
 
 
 def failure(exit_code: int, log: Path) -> str:
