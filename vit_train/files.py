@@ -58,7 +58,7 @@ def read_json(path: Path, most: int = 2**26) -> Any:
     try:
         return json.loads(read_regular(path, most))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is no JSON, or a part of one: {type(error).__name__}") from error
+        raise ValueError("it is no JSON, or a part of one") from error
 
 
 def _at_once(path: str, flags: int) -> int:

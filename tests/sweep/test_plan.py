@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from vit_train.errors import ConfigError
+from vit_train.errors import CheckpointError, ConfigError
 from vit_train.sweep import plan
 
 
@@ -60,10 +60,39 @@ def test_the_newest_of_the_same_command_is_found(planned):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [(None, "is not a sweep, it has no sweep.json"), ("{", "its sweep.json cannot be read")]
+    ("text", "error", "message"),
+    [
+        (None, ConfigError, "is not a sweep, it has no sweep.json"),
+        *(
+            (text, CheckpointError, r"sweep.json: cannot be read \(")
+            for text in ("", "{", "[]", "{}", "null", "\0\0", "[" * 9**6)
+        ),
+        ('{"jobs": [{"number": 1}]}', CheckpointError, r"sweep.json: cannot be read \("),
+    ],
 )
-def test_a_folder_that_is_no_sweep_is_refused(tmp_path, text, message):
-    if text:
+def test_a_folder_that_is_no_sweep_is_refused(tmp_path, text, error, message):
+    if text is not None:
         (tmp_path / "sweep.json").write_text(text)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(error, match=message):
         plan.load(tmp_path)
+
+
+def test_an_older_sweep_is_in_todays_names_and_a_newer_one_is_noted(planned, capsys):
+    sweep = planned("seed=1,2", "train.skip_nonfinite_steps=1")
+    file = sweep.path / "sweep.json"
+    values = json.loads(file.read_text().replace("skip_nonfinite_steps", "skip_bad_steps"))
+    del values["version"], values["prune"]
+    file.write_text(json.dumps(values))
+    assert plan.load(sweep.path) == sweep
+    file.write_text(
+        json.dumps(values | {"version": 9, "later": 1, "jobs": [job | {"later": 1} for job in values["jobs"]]})
+    )
+    assert plan.load(sweep.path) == sweep
+    assert capsys.readouterr().err == f"note: {file}: is of version 9, this vit-train of 2\n"
+
+
+def test_a_sweep_that_cannot_be_read_is_passed_over(planned, capsys):
+    sweep, broken = planned("seed=1,2"), planned("seed=1,2")
+    (broken.path / "sweep.json").write_text("{")
+    assert plan.newest(sweep.overrides, None, search=False).path == sweep.path
+    assert capsys.readouterr().err.startswith(f"note: {broken.path}/sweep.json: cannot be read (")

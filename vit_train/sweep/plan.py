@@ -170,7 +170,7 @@ def load(path: Path) -> Sweep:
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read ({error.strerror}); start a new sweep") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file}: cannot be read ({type(error).__name__}); start a new sweep") from error
+        raise CheckpointError(f"{file}: cannot be read (it is damaged: {error}); start a new sweep") from error
 
 
 def _of(kind: type[T], values: dict[str, Any], **known: Any) -> T:
