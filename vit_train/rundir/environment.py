@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from vit_train.errors import DataError
+from vit_train.errors import CheckpointError, DataError
 from vit_train.rundir import records
 from vit_train.rundir.layout import RunDir
 
@@ -35,10 +35,9 @@ def data_root(run: RunDir, root: str | None) -> str | None:
     if root is None or Path(root).exists():
         return root
     try:
-        started = json.loads(run.environment.read_text(encoding="utf-8"))["working_directory"]
-        there = Path(started) / root
+        there = Path(records.read_environment(run)["working_directory"]) / root
         return str(there) if there.exists() else root
-    except (OSError, ValueError, KeyError, TypeError):
+    except (CheckpointError, OSError, ValueError, KeyError, TypeError):
         return root
 
 
