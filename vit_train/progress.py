@@ -15,7 +15,8 @@ _SECONDS_BETWEEN_UPDATES = 0.2  # of the bar
 _SECONDS_BETWEEN_LINES = 60.0  # where there is no terminal
 _RECENT = 30.0  # seconds that the rate is a mean of, and at least:
 _FEWEST = 5  # steps
-_BAR = 12  # columns that the bar needs, with the blanks beside it
+_BAR = 8  # columns that the bar needs
+_ROOM = 2 + 3  # blanks beside it; and what ^C takes, which a terminal would write into a line of its own
 
 
 class Pace:
@@ -117,12 +118,13 @@ class TrainingDisplay:
     def __init__(self, epochs: int, steps_per_epoch: int, batch_size: int) -> None:
         self.epochs, self.steps_per_epoch, self.batch_size = epochs, steps_per_epoch, batch_size
         unfolded = Column(no_wrap=True)
+        self.bar = BarColumn(bar_width=_BAR, style="dim", complete_style="green", finished_style="green")
         columns = (
             TextColumn("{task.fields[before]}", table_column=unfolded, markup=False),
-            BarColumn(bar_width=None, style="dim", complete_style="green", finished_style="green"),
+            self.bar,
             TextColumn("{task.fields[after]}", table_column=unfolded, markup=False),
         )
-        self.progress = Progress(*columns, console=stderr, expand=True, transient=True, disable=not stderr.is_terminal)
+        self.progress = Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
         self.task = self.progress.add_task("", total=steps_per_epoch, before="", after="")
         self.pace = Pace()
         self.epoch = 0
@@ -206,5 +208,6 @@ class TrainingDisplay:
         count = f"{self.epoch}/{self.epochs}"
         steps = f"{done:>{len(str(self.steps_per_epoch))}}/{self.steps_per_epoch}"
         before = f"epoch {count}" if stderr.width >= 70 else count
-        after = fit([(steps, 0), *state], stderr.width - len(before) - _BAR)
+        after = fit([(steps, 0), *state], stderr.width - len(before) - _BAR - _ROOM)
+        self.bar.bar_width = max(1, stderr.width - len(before) - len(after) - _ROOM)
         self.progress.update(self.task, completed=done, before=before, after=after)
