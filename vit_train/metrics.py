@@ -48,6 +48,17 @@ METRICS = (
            meaning="mean cross-entropy in nats, without label smoothing and class weights", maximum=None),
     Metric(column="accuracy", label="accuracy", short="acc", parts=_ALWAYS, interval=True),
     Metric(column="top5_accuracy", label="top-5", short="top-5", parts=_ALWAYS, interval=True),
+    Metric(column="balanced_accuracy", label="balanced accuracy", parts=("validation", "test"), optional=True,
+           meaning="mean of the accuracies of the classes with images, which all count alike"),
+    Metric(column="superclass_accuracy", label="superclass accuracy", interval=True,
+           meaning="of the 20 superclasses of CIFAR-100; none elsewhere"),
+    Metric(column="macro_precision", label="macro precision", meaning="mean over the classes with test images"),
+    Metric(column="macro_recall", label="macro recall", meaning="the same as the balanced accuracy"),
+    Metric(column="macro_f1", label="macro F1", meaning="mean over the classes with test images"),
+    Metric(column="calibration_error", label="expected calibration error", better="lower",
+           meaning="of the most probable class, over 15 equal bins"),
+    Metric(column="brier", label="Brier score", format=".4f", better="lower", maximum=2,
+           meaning="squared distance of the probabilities from the truth, summed over the classes"),
 )  # fmt: skip
 
 

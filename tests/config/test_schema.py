@@ -17,6 +17,7 @@ augment.flip augment.rotation augment.zoom augment.placement
 model.name model.image_size model.patch_size model.projection_dim model.depth model.mlp_ratio model.head_units
 model.dropout model.head_dropout model.heads model.key_dim model.pooling model.position_embedding
 model.attention_initializer model.export_ternary
+loss.label_smoothing loss.class_weights
 optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.clip_norm
 optimizer.beta_1 optimizer.beta_2 optimizer.epsilon optimizer.momentum optimizer.nesterov
 schedule.name schedule.warmup schedule.final
@@ -46,7 +47,7 @@ def leaves(values, prefix=""):
             yield prefix + name
 
 
-@pytest.mark.parametrize("group", "dataset augment model optimizer schedule train compute logging".split())
+@pytest.mark.parametrize("group", "dataset augment model loss optimizer schedule train compute logging".split())
 def test_each_option_of_a_group_has_exactly_the_keys_of_its_dataclass(group):
     sections = variants(typing.get_type_hints(Config)[group])
     for file in (config_folder() / group).glob("*.yaml"):

@@ -119,7 +119,7 @@ def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
 
     def fresh():
         keras.utils.clear_session()  # as in a process of its own, where names count from 0
-        return compile_model(build(*SMALL), examples, config)
+        return compile_model(build(*SMALL), examples, config, "0123456789")
 
     model, resumed = fresh(), fresh()
     for x, y in zip(images[:2], labels[:2], strict=True):

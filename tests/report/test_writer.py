@@ -10,7 +10,10 @@ from made_up import SPLIT, run_of
 
 from vit_train.data.superclasses import CIFAR100
 from vit_train.errors import CheckpointError
-from vit_train.report.writer import SCHEMA_VERSION, read, reopen, result_rows, write
+from vit_train.metrics import METRICS
+from vit_train.report.scores import Evaluation, Scores
+from vit_train.report.writer import SCHEMA_VERSION, of_training, read, reopen, result_rows, write
+from vit_train.rundir import history
 from vit_train.rundir.layout import RunDir
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
@@ -29,7 +32,7 @@ def test_report_json_follows_the_schema_and_comes_back(tmp_path, dataset):
     write(dataclasses.replace(report, status="completed"), run)
     values = valid(json.loads(run.report_json.read_text()))
     assert values["split"] == SPLIT
-    assert values["validation"] == {"loss": 0.75, "accuracy": 0.75, "top5_accuracy": 0.75}
+    assert values["validation"] == {"loss": 0.75, "accuracy": 0.75, "top5_accuracy": 0.75, "balanced_accuracy": 0.75}
     assert (values["best_epoch"], values["training"]["epochs"], values["training"]["steps"]) == (2, 3, 3)
     assert {row["name"] for row in values["per_class"]} == set(names)
     assert (values["test"]["superclass_accuracy"] is None) == (dataset == "digits")
@@ -69,6 +72,41 @@ def test_what_is_no_report_is_one_sentence(tmp_path):
     run.report_json.write_text('{"schema_version": 1}')
     with pytest.raises(CheckpointError, match=rf"^{run.report_json}: lacks what every version has .*'status'"):
         read(run)
+
+
+@pytest.mark.parametrize(("part", "kind"), [("validation", Scores), ("test", Evaluation)])
+def test_schema_and_report_have_the_metrics_of_the_table(part, kind):
+    own = [metric for metric in METRICS if part in metric.parts]
+    intervals = [f"{metric.column}_interval" for metric in own if metric.interval and part == "test"]
+    columns = {*(metric.column for metric in own), *intervals}
+    section = SCHEMA["properties"][part]
+    assert set(section["properties"]) == {field.name for field in dataclasses.fields(kind)} == columns
+    assert columns - set(section["required"]) == {metric.column for metric in own if metric.optional}
+
+
+def test_older_rows_without_balanced_accuracy_make_a_report(tmp_path):
+    run, config, _ = run_of(tmp_path, NAMES)
+    rows = history.read(run.history)
+    for row in rows:
+        del row["val_balanced_accuracy"]
+    history.write(rows, run.history)
+    assert history.read(run.history) == rows
+    report = of_training(config, run, SPLIT, 1, rows)
+    assert report.validation.balanced_accuracy is None
+    write(report, run)
+    valid(json.loads(run.report_json.read_text()))
+    assert read(run) == report
+
+
+def test_balanced_accuracy_leads_where_one_class_has_more_than_three_times_another(tmp_path):
+    report = run_of(tmp_path, NAMES[:2])[2]
+    few, many = report.per_class
+    for supports, uneven in (((10, 30), False), ((10, 31), True), ((0, 31), False)):
+        rows = [dataclasses.replace(row, support=count) for row, count in zip((few, many), supports, strict=True)]
+        changed = dataclasses.replace(report, per_class=rows)
+        expected = ("balanced test accuracy", report.test.balanced_accuracy)
+        assert changed.headline == (expected if uneven else ("test accuracy", report.test.accuracy))
+    assert dataclasses.replace(report, test=None).headline is None
 
 
 def test_a_newer_report_is_read_without_what_only_it_knows(tmp_path, capsys):

@@ -1,10 +1,11 @@
 """What a run can be told: every key with its type, meaning, unit and limits. The values stand in conf/*.yaml."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from vit_train.config.convert import key
+from vit_train.config.convert import key, show
 from vit_train.config.durations import Duration
 from vit_train.config.launchers import LauncherConfig
 from vit_train.config.models import ModelConfig
@@ -57,6 +58,41 @@ class AugmentConfig:
     placement: Literal["host", "device"] = key(
         "resample in tf.data on the CPU, or in front of the model on the accelerator"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """What training minimises: cross-entropy, with changes that training makes and validation does not."""
+
+    label_smoothing: float = key(
+        "fraction of each training target that is spread evenly over all classes", absent=0.0, minimum=0, below=1
+    )
+    class_weights: Literal["balanced"] | tuple[str, ...] | None = key(
+        "factors of the training loss by class: balanced makes all classes weigh the same, a list has NAME:WEIGHT for "
+        "some, null and others are 1",
+        absent=None,
+    )
+
+    @property
+    def weights_by_name(self) -> dict[str, float]:
+        """Those of a list."""
+        pairs = self.class_weights if isinstance(self.class_weights, tuple) else ()
+        return {name: float(weight) for name, _, weight in (pair.rpartition(":") for pair in pairs)}
+
+    def __post_init__(self) -> None:
+        pairs = self.class_weights if isinstance(self.class_weights, tuple) else ()
+        for pair in pairs:
+            name, _, weight = pair.rpartition(":")
+            try:
+                good = name and 0 < float(weight) < math.inf
+            except ValueError:
+                good = False
+            if not good:
+                raise ConfigError(f"loss.class_weights=[{pair}]: must be NAME:WEIGHT, WEIGHT above 0, as in cat:2")
+        names = [pair.rpartition(":")[0] for pair in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"loss.class_weights={show(pairs)}: has {name} more than once; name each class once")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +190,7 @@ class Config:
     dataset: DatasetConfig
     augment: AugmentConfig
     model: ModelConfig
+    loss: LossConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     train: TrainConfig

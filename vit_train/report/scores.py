@@ -15,21 +15,23 @@ BINS = 15
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Mean cross-entropy in nats, and accuracies."""
+    """Mean cross-entropy in nats, and accuracies; the balanced one is None where an older version measured."""
 
     loss: float
     accuracy: float
     top5_accuracy: float
+    balanced_accuracy: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation(Scores):
     """Scores on the test set, with 95 % intervals (Wilson) for the accuracies.
 
     `calibration_error` is the expected calibration error over 15 bins. `brier` is between 0 and 2. The macro averages
-    are over the classes with test images. The superclass accuracy is None for data without superclasses.
+    are over the classes with test images; that of recall is the balanced accuracy. The superclass accuracy is None for
+    data without superclasses.
     """
 
     accuracy_interval: Interval
@@ -91,6 +93,7 @@ def evaluate(predictions: Predictions, superclasses: Superclasses | None = None)
         loss=_mean(predictions.losses),
         accuracy=accuracy,
         top5_accuracy=top5_accuracy,
+        balanced_accuracy=float(macro[1]),
         accuracy_interval=interval,
         top5_accuracy_interval=top5_interval,
         superclass_accuracy=super_accuracy,

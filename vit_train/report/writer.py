@@ -46,6 +46,21 @@ class Report:
     exports: dict[str, int] = field(default_factory=dict)  # bytes of each file of exported weights
 
     @property
+    def uneven(self) -> bool:
+        """Whether one class has more than 3 times the test images of another, so accuracy is about large ones."""
+        counts = [row.support for row in self.per_class if row.support]
+        return bool(counts) and max(counts) > 3 * min(counts)
+
+    @property
+    def headline(self) -> tuple[str, float] | None:
+        """Name and value of the metric that leads, of the test set; None if that was not read."""
+        if self.test is None:
+            return None
+        if self.uneven and self.test.balanced_accuracy is not None:
+            return "balanced test accuracy", self.test.balanced_accuracy
+        return "test accuracy", self.test.accuracy
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """In the order of the labels."""
         return tuple(row.name for row in self.per_class)
@@ -71,7 +86,7 @@ def of_training(config: Config, run: RunDir, split: dict[str, int], parameters: 
 
 
 def _validation_scores(row: Row) -> Scores:
-    return Scores(**{metric.column: row[column] for column, metric in VALIDATION.items()})
+    return Scores(**{metric.column: row[column] for column, metric in VALIDATION.items() if column in row})
 
 
 def with_test(report: Report, found: Predictions, class_names: tuple[str, ...], skipped_steps: int) -> Report:

@@ -1,31 +1,38 @@
-"""The network as it is trained: with optimizer, loss and metrics, and the resample if that is on the device."""
+"""The objective: what a batch is measured by. Loss, metrics, and the network compiled with them.
 
-from collections.abc import Mapping
+A batch is (inputs, targets) or (inputs, targets, weights). Targets are labels, int [B], or distributions over the
+classes, float [B, K], where images are mixed. Weights are float [B] and scale the loss of an example; one of weight 0
+only fills a batch up, and is in no metric.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
-from vit_train.config.schema import Config
+from vit_train.config.convert import nearest
+from vit_train.config.schema import Config, LossConfig
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import steps_per_epoch
+from vit_train.errors import ConfigError
 from vit_train.metrics import Metric
 from vit_train.models.resample import Resample
 from vit_train.training.optimizer import build_optimizer
 
 
-def compile_model(network: keras.Model, training: ImageSource, config: Config) -> keras.Model:
-    """The network to be trained on `training`."""
+def compile_model(
+    network: keras.Model, training: ImageSource, config: Config, class_names: Sequence[str]
+) -> keras.Model:
+    """The network to be trained on `training`; raises ConfigError if a class with a weight is not in `class_names`."""
+    weights = class_weights(config.loss, training.labels, class_names)
     model = _with_resampling(network, config, training.size)
     model.compile(
         optimizer=build_optimizer(config, model, steps_per_epoch(len(training), config)),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=[
-            FiniteCrossEntropy(),
-            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-            keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"),
-        ],
+        loss=CrossEntropy(config.loss.label_smoothing, weights),
+        weighted_metrics=[FiniteCrossEntropy(), Accuracy(name="accuracy"), TopAccuracy(5, name="top5_accuracy")],
     )
     # Keras makes these variables with the first batch; a checkpoint is restored before that.
     model.optimizer.build(model.trainable_variables)
@@ -41,12 +48,96 @@ def measured(logs: Mapping[str, Any], part: Mapping[str, Metric]) -> dict[str, f
     return {column: float(logs[name]) for column, name in names.items()}
 
 
+def class_weights(
+    config: LossConfig, labels: npt.NDArray[np.int32], class_names: Sequence[str]
+) -> npt.NDArray[np.float32] | None:
+    """The weight of each class in the loss, float32 [K], or None if all count alike.
+
+    "balanced" weighs a class with n of the N labels by N / (classes with labels * n), as scikit-learn does; a class
+    without any has weight 1. Raises ConfigError for a name that is no class.
+    """
+    if config.class_weights is None:
+        return None
+    weights = np.ones(len(class_names), np.float32)
+    if config.class_weights == "balanced":
+        counts = np.bincount(labels, minlength=len(class_names))
+        some = counts > 0
+        weights[some] = len(labels) / (some.sum() * counts[some])
+        return weights
+    places = {name: place for place, name in enumerate(class_names)}
+    for name, weight in config.weights_by_name.items():
+        if name not in places:
+            raise ConfigError(
+                f"loss.class_weights=[{name}:{weight:g}]: there is no class {name}{nearest(name, places)}; the classes "
+                f"are {', '.join(class_names[:10])}{', ...' if len(class_names) > 10 else ''}"
+            )
+        weights[places[name]] = weight
+    return weights
+
+
+def _mixed(targets: Any) -> bool:
+    """Whether targets are distributions and not labels. Keras makes floats of both, but keeps their rank."""
+    return len(targets.shape) == 2
+
+
+def _labels(targets: Any) -> Any:
+    """Labels, int32 [B]: of a distribution that of the largest part."""
+    return ops.cast(ops.argmax(targets, axis=-1) if _mixed(targets) else targets, "int32")
+
+
+class CrossEntropy(keras.losses.Loss):
+    """Of each example -sum over k of w_k q_k log p_k, in nats, float [B]; a batch has the mean over its examples.
+
+    q is the target with the fraction `smoothing` of it spread evenly over all K classes (Szegedy et al., arXiv
+    1512.00567, section 7), p the softmax of the logits, float [B, K], and w the class weights, float [K]. PyTorch's
+    `cross_entropy(..., weight=w, label_smoothing=smoothing)` is the same, but its mean of labels is over their weights.
+    """
+
+    def __init__(self, smoothing: float = 0.0, weights: npt.NDArray[np.float32] | None = None) -> None:
+        super().__init__(name="cross_entropy")
+        self.smoothing, self.weights = smoothing, weights
+
+    def call(self, targets: Any, logits: Any) -> Any:
+        if not _mixed(targets) and not self.smoothing and self.weights is None:
+            return keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+        classes = logits.shape[-1]
+        q = targets if _mixed(targets) else ops.one_hot(_labels(targets), classes, dtype=logits.dtype)
+        q = q * (1 - self.smoothing) + self.smoothing / classes
+        # Not categorical_crossentropy, whose gradient on TensorFlow is right only where the targets add up to 1.
+        return -ops.sum((q if self.weights is None else q * self.weights) * ops.log_softmax(logits), axis=-1)
+
+
 @keras.saving.register_keras_serializable(package="vit_train")
 class TrainedModel(keras.Model):
-    """Counts each example once in its metrics, whatever its weight in the loss; and those of weight 0 not at all."""
+    """Counts each example once in its metrics, whatever its weight in the loss; and those of weight 0 not at all.
+
+    The metrics `in_validation` are only there while `evaluate` runs: they cost a training step nothing, and no
+    checkpoint has them.
+    """
+
+    evaluating = False
+    in_validation: Sequence[Any] = ()
+
+    def __init__(self, inputs: Any, outputs: Any, **options: Any) -> None:
+        super().__init__(inputs, outputs, **options)
+        self.in_validation = [BalancedAccuracy(self.output_shape[-1])]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Those of the pass that runs; Keras resets, updates and returns these."""
+        return [metric for metric in super().metrics if self.evaluating or metric not in self.in_validation]
+
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
+        self.evaluating = True
+        try:
+            return super().evaluate(*arguments, **options)
+        finally:
+            self.evaluating = False
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        once = None if sample_weight is None else keras.ops.sign(sample_weight)
+        once = None if sample_weight is None else ops.sign(sample_weight)
+        for metric in self.in_validation if self.evaluating else ():
+            metric.update_state(y, y_pred, once)
         return super().compute_metrics(x, y, y_pred, once)
 
 
@@ -65,10 +156,11 @@ def _with_resampling(network: keras.Model, config: Config, source: tuple[int, in
 
 @keras.saving.register_keras_serializable(package="vit_train")
 class FiniteCrossEntropy(keras.metrics.Metric):
-    """Mean cross-entropy, in nats, over the examples where it is finite; NaN if there are none.
+    """Mean cross-entropy with the targets, in nats, over the examples where it is finite; NaN if there are none.
 
-    Labels are int [B], logits float [B, K]; examples of weight 0 are left out, all others count alike. Keras' own mean
-    of the loss would be NaN for an epoch with one non-finite step.
+    Examples of weight 0 are left out, all others count alike, and nothing is smoothed: so it is one and the same
+    quantity in training and validation and for every loss. Keras' own mean of the loss would be NaN for an epoch with
+    one non-finite step.
     """
 
     def __init__(self, name: str = "cross_entropy", **options: Any) -> None:
@@ -76,8 +168,9 @@ class FiniteCrossEntropy(keras.metrics.Metric):
         self.total = self.add_weight(name="total", initializer="zeros")
         self.count = self.add_weight(name="count", initializer="zeros")
 
-    def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
-        losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> None:
+        of = ops.categorical_crossentropy if _mixed(targets) else ops.sparse_categorical_crossentropy
+        losses = of(targets, logits, from_logits=True)
         counted = ops.isfinite(losses)
         if sample_weight is not None:
             counted = ops.logical_and(counted, sample_weight > 0)
@@ -86,3 +179,41 @@ class FiniteCrossEntropy(keras.metrics.Metric):
 
     def result(self) -> Any:
         return self.total / self.count
+
+
+class Accuracy(keras.metrics.SparseCategoricalAccuracy):
+    """Keras' accuracy; of mixed targets, the larger part has to be the most probable class."""
+
+    def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> None:
+        super().update_state(_labels(targets), logits, sample_weight)
+
+
+class TopAccuracy(keras.metrics.SparseTopKCategoricalAccuracy):
+    """Keras' top-k accuracy; of mixed targets, the larger part has to be among the k most probable classes."""
+
+    def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> None:
+        super().update_state(_labels(targets), logits, sample_weight)
+
+
+class BalancedAccuracy(keras.metrics.Metric):
+    """Mean over the classes, of those with examples, of the fraction of their examples that is right.
+
+    As scikit-learn's balanced_accuracy_score. Examples of weight 0 are left out, all others count alike.
+    """
+
+    def __init__(self, classes: int, name: str = "balanced_accuracy", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.right = self.add_weight(shape=(classes,), name="right", initializer="zeros")
+        self.count = self.add_weight(shape=(classes,), name="count", initializer="zeros")
+
+    def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> None:
+        labels, guesses = _labels(targets), ops.cast(ops.argmax(logits, axis=-1), "int32")
+        counted = ops.one_hot(labels, self.count.shape[0], dtype=self.count.dtype)  # [B, K]
+        if sample_weight is not None:
+            counted *= ops.cast(sample_weight > 0, counted.dtype)[:, None]
+        self.count.assign_add(ops.sum(counted, axis=0))
+        self.right.assign_add(ops.sum(counted * ops.cast(guesses == labels, counted.dtype)[:, None], axis=0))
+
+    def result(self) -> Any:
+        some = ops.cast(self.count > 0, self.count.dtype)
+        return ops.sum(self.right / ops.maximum(self.count, 1.0)) / ops.sum(some)

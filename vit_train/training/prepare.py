@@ -1,5 +1,6 @@
 """From config to a compiled model and its data: all that a run is before it has a directory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -42,13 +43,15 @@ def prepare(config: Config) -> Prepared:
     devices = Devices(config)
     dataset = sources.load_dataset(config)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
-    network, model = new_model(config, training, len(dataset.class_names), devices)
+    network, model = new_model(config, training, dataset.class_names, devices)
     return Prepared(devices, dataset, training, validation, network, model)
 
 
-def new_model(config: Config, training: ImageSource, classes: int, devices: Devices) -> tuple[keras.Model, keras.Model]:
+def new_model(
+    config: Config, training: ImageSource, class_names: Sequence[str], devices: Devices
+) -> tuple[keras.Model, keras.Model]:
     """A new network, normalised for the `training` images, and the model that trains it on them."""
     with backend.memory_errors_explained(config), devices.scope():
-        network = build.build_model(config.model, classes)
+        network = build.build_model(config.model, len(class_names))
         preprocessing.set_statistics(network, *training.statistics())
-        return network, compile_model(network, training, config)
+        return network, compile_model(network, training, config, class_names)
