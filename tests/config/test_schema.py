@@ -18,10 +18,11 @@ model.name model.image_size model.patch_size model.projection_dim model.depth mo
 model.dropout model.head_dropout model.heads model.key_dim model.pooling model.position_embedding
 model.attention_initializer model.export_ternary
 loss.label_smoothing loss.class_weights
-optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.clip_norm
+optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.layer_decay
+optimizer.clip_norm
 optimizer.beta_1 optimizer.beta_2 optimizer.epsilon optimizer.momentum optimizer.nesterov
-schedule.name schedule.warmup schedule.final
-train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_nonfinite_steps
+schedule.name schedule.warmup schedule.initial schedule.cooldown schedule.final
+train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_nonfinite_steps train.ema_decay
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices compute.kernels
@@ -104,7 +105,13 @@ def test_a_config_cannot_be_changed():
             "model.patch_size=4: is no key of model=resnet50v2; it is one of model=vit, model=matmul_free; vit-train",
         ),
         (["schedule.warmup='101 epochs'"], "schedule.warmup='101 epochs': is longer than the training of train.epochs"),
-        (["schedule.warmup='3 minutes'"], "schedule.warmup='3 minutes': must be in steps (500) or epochs ('2 epochs')"),
+        (["schedule.warmup='3 minutes'"], "schedule.warmup='3 minutes': must be in steps (500), epochs ('2 epo"),
+        (
+            ["schedule=trapezoid", "schedule.cooldown=0"],
+            "schedule.cooldown='0 steps': schedule=trapezoid needs one,",
+        ),
+        (["schedule.cooldown=3"], "schedule.cooldown='3 steps': schedule=constant has none; use schedule=trapezoid"),
+        (["train.checkpoint.every='5 %'"], "train.checkpoint.every='5 %': must be in steps (500), epochs ('2 epochs')"),
         (["schedule.final=0.5"], "schedule.final=0.5: schedule=constant stays at 1; use schedule=cosine"),
         (
             ["compute.backend=torch", "compute.devices=all"],

@@ -15,10 +15,10 @@ TENSORFLOW_ADDONS = [
 ]
 
 
-def schedule(name="constant", peak=1e-3, warmup=0, total=100, final=1.0):
+def schedule(name="constant", peak=1e-3, warmup=0, total=100, final=1.0, initial=0.0, cooldown=0):
     from vit_train.training.schedule import Schedule
 
-    return Schedule(name, peak, warmup, total, final)
+    return Schedule(name, peak, warmup, total, final, initial, cooldown)
 
 
 def steps(optimizer, gradients, start=(1.0, -2.0, 0.5)):
@@ -113,6 +113,44 @@ def test_cosine_is_that_of_keras():
     for step in range(110):
         assert float(ours(step)) == pytest.approx(float(theirs(step)), abs=1e-9), step
     assert float(ours(100)) == pytest.approx(0.25e-3)
+
+
+def test_linear_falls_by_the_same_in_each_step():
+    ours = schedule("linear", warmup=4, total=20, final=0.1, initial=0.5)
+    rise = [(0.5 + 0.5 * step / 4) * 1e-3 for step in range(4)]
+    fall = [(0.1 + 0.9 * (20 - step) / 16) * 1e-3 for step in range(4, 21)]
+    assert [float(ours(step)) for step in range(21)] == pytest.approx(rise + fall)
+
+
+def test_trapezoid_stays_and_cools_down_at_the_end():
+    ours = schedule("trapezoid", warmup=4, total=20, final=0.2, cooldown=5)
+    shares = [step / 4 for step in range(4)] + [1] * 11 + [0.2 + 0.8 * left / 5 for left in (5, 4, 3, 2, 1, 0)]
+    assert [float(ours(step)) for step in range(21)] == pytest.approx([share * 1e-3 for share in shares])
+
+
+def test_one_cycle_is_two_half_cosines():
+    """PyTorch's OneCycleLR: initial_lr = max_lr / 25, min_lr = initial_lr / 1e4, cosine annealing between the three."""
+    ours = schedule("one_cycle", peak=0.5, warmup=6, total=20, final=4e-6, initial=0.04)
+
+    def annealed(start, end, part):
+        return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
+
+    rise = [annealed(0.02, 0.5, step / 6) for step in range(6)]
+    fall = [annealed(0.5, 2e-6, step / 14) for step in range(15)]
+    assert [float(ours(step)) for step in range(21)] == pytest.approx(rise + fall, rel=1e-5, abs=1e-8)
+
+
+def test_lion_steps_by_the_sign():
+    """Chen et al., arXiv 2302.06675, program 1, in float64; the decay comes before the step."""
+    from vit_train.training.optimizer import Lion
+
+    gradients = np.random.default_rng(3).normal(size=(50, 3))
+    ours = steps(Lion(schedule(peak=0.01), decay="scaled", weight_decay=0.2, beta_1=0.9, beta_2=0.99), gradients)
+    w, m = np.array((1.0, -2.0, 0.5)), np.zeros(3)
+    for step, gradient in enumerate(gradients):
+        w = w - 0.01 * 0.2 * w - 0.01 * np.sign(0.9 * m + 0.1 * gradient)
+        m = 0.99 * m + 0.01 * gradient
+        np.testing.assert_allclose(ours[step], w, atol=1e-5)
 
 
 def test_schedule_and_optimizer_are_saved_whole():
@@ -248,6 +286,10 @@ def test_gradients_are_clipped_together(tiny, network):
             "optimizer.groups=[{match:.,learning_rate:0}]: freezes every variable; leave one to train",
         ),
         ("schedule.warmup=5", "schedule.warmup='5 steps': is longer than the training of 4 steps"),
+        (
+            "schedule=trapezoid schedule.warmup=2 schedule.cooldown=3",
+            "schedule.cooldown='3 steps': is longer than the 2 steps after the warmup",
+        ),
     ],
 )
 def test_what_only_shows_with_a_model_is_one_sentence(tiny, network, override, message):
@@ -255,5 +297,5 @@ def test_what_only_shows_with_a_model_is_one_sentence(tiny, network, override, m
     from vit_train.training.optimizer import build_optimizer
 
     with pytest.raises(ConfigError) as error:
-        build_optimizer(tiny(override), network, steps_per_epoch=2)
+        build_optimizer(tiny(*override.split()), network, steps_per_epoch=2)
     assert str(error.value) == message

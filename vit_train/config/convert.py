@@ -9,14 +9,12 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
-from vit_train.config.durations import Duration
 from vit_train.errors import ConfigError
 from vit_train.text import one_line
 
 T = TypeVar("T")
 
-_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
-               Duration: "steps (500), epochs ('2 epochs') or minutes ('5 minutes')"}  # fmt: skip
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 _LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "minimum": ("at least", operator.ge),
     "above": ("above", operator.gt),

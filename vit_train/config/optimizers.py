@@ -59,6 +59,12 @@ class AnyOptimizerConfig:
         "of several, the last one counts",
         was="exclude",
     )
+    layer_decay: float | None = key(
+        "a block learns this many times as fast as the next one, the head at the full learning rate; null is off",
+        absent=None,
+        above=0,
+        maximum=1,
+    )
     clip_norm: float | None = key("largest norm of all gradients together; null does not clip", above=0)
 
     @property
@@ -93,4 +99,26 @@ class SGDConfig(AnyOptimizerConfig):
     nesterov: bool = key("whether momentum looks one step ahead (Nesterov)")
 
 
-OptimizerConfig = AdamWConfig | SGDConfig
+@dataclass(frozen=True, kw_only=True)
+class MuonConfig(AnyOptimizerConfig):
+    """Muon for the matrices of the blocks, AdamW for all else."""
+
+    name: Literal["muon"] = key("the update rule")
+    momentum: float = key("fraction of a matrix' old mean of gradients kept per step", minimum=0, below=1)
+    beta_1: float = key("for AdamW, the fraction of the old mean of gradients kept per step", minimum=0, below=1)
+    beta_2: float = key(
+        "for AdamW, the fraction of the old mean of squared gradients kept per step", minimum=0, below=1
+    )
+    epsilon: float = key("for AdamW, added to the root of the mean squared gradient", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LionConfig(AnyOptimizerConfig):
+    """Steps of one size, in the direction that momentum and gradient agree on."""
+
+    name: Literal["lion"] = key("the update rule")
+    beta_1: float = key("fraction of the old mean of gradients in the direction of a step", above=0, below=1)
+    beta_2: float = key("fraction of the old mean of gradients kept per step", minimum=0, below=1)
+
+
+OptimizerConfig = AdamWConfig | SGDConfig | MuonConfig | LionConfig

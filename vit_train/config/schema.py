@@ -99,13 +99,25 @@ class LossConfig:
 class ScheduleConfig:
     """How the learning rate moves."""
 
-    name: Literal["constant", "cosine"] = key("shape after the warmup")
-    warmup: Duration = key("linear rise from 0 before anything else")
+    name: Literal["constant", "cosine", "linear", "trapezoid", "one_cycle"] = key(
+        "shape after the warmup; a trapezoid is constant, then falls linearly in its cooldown"
+    )
+    warmup: Duration = key("rise before anything else, linear, or half a cosine in schedule=one_cycle")
+    initial: float = key(
+        "learning rate at the start of the warmup, as a fraction of the highest", absent=0.0, minimum=0, maximum=1
+    )
+    cooldown: Duration = key("fall of a trapezoid at the end of the training", absent="0 steps")
     final: float = key("learning rate at the end, as a fraction of the highest", minimum=0, maximum=1)
 
     def __post_init__(self) -> None:
-        if self.warmup.unit == "minute":
-            raise ConfigError(f"schedule.warmup='{self.warmup}': must be in steps (500) or epochs ('2 epochs')")
+        for name, length in (("warmup", self.warmup), ("cooldown", self.cooldown)):
+            if length.unit == "minute":
+                raise ConfigError(
+                    f"schedule.{name}='{length}': must be in steps (500), epochs ('2 epochs') or % ('10 %')"
+                )
+        if (self.name == "trapezoid") != (self.cooldown.value > 0):
+            hint = "needs one, such as '20 %'" if self.name == "trapezoid" else "has none; use schedule=trapezoid"
+            raise ConfigError(f"schedule.cooldown='{self.cooldown}': schedule={self.name} {hint}")
         if self.name == "constant" and self.final != 1:
             raise ConfigError(f"schedule.final={self.final:g}: schedule=constant stays at 1; use schedule=cosine")
 
@@ -128,6 +140,12 @@ class CheckpointConfig:
     )
     monitor: Monitor = key("the metric that picks the best epoch")
 
+    def __post_init__(self) -> None:
+        if self.every.unit == "%":
+            raise ConfigError(
+                f"train.checkpoint.every='{self.every}': must be in steps (500), epochs ('2 epochs') or minutes"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -142,6 +160,13 @@ class TrainConfig:
         was="skip_bad_steps",
         may_change=True,
         minimum=0,
+    )
+    ema_decay: float | None = key(
+        "fraction of the average of the weights that a step keeps, less in the first steps; the average is then "
+        "what is validated, chosen and saved as the model; null is off",
+        absent=None,
+        above=0,
+        below=1,
     )
     early_stopping: EarlyStoppingConfig
     checkpoint: CheckpointConfig

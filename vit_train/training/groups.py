@@ -1,5 +1,6 @@
-"""How fast each trainable variable learns and how much it decays: `optimizer.groups`."""
+"""How fast each trainable variable learns and how much it decays: `optimizer.groups` and `optimizer.layer_decay`."""
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator
@@ -8,35 +9,44 @@ from typing import Any
 
 import keras
 
-from vit_train.config.optimizers import AnyOptimizerConfig, ParameterGroup
+from vit_train.config.optimizers import AnyOptimizerConfig, MuonConfig, ParameterGroup
 from vit_train.errors import ConfigError
+from vit_train.models.depth import depths
+from vit_train.training.muon import matrix_shape
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """How one variable is trained: the patterns that find it, and its multipliers of learning rate and decay."""
+    """How one variable is trained: its multipliers of learning rate and decay, and what gave it them.
+
+    `matrix` are the rows and columns as which Muon takes it.
+    """
 
     variable: Any
-    patterns: tuple[str, ...]
+    reason: str
     learning_rate: float
     decay: float
+    matrix: tuple[int, int] | None = None
 
 
 def treatments(options: AnyOptimizerConfig, network: keras.Model) -> list[Treatment]:
     """One for each trainable variable of `network`, in their order.
 
-    Raises ConfigError for a pattern that finds no variable, and if nothing is left to train.
+    Raises ConfigError for a pattern that finds no variable, for a decay by layer or Muon where the network has no
+    blocks for it, and if nothing is left to train.
     """
     variables = network.trainable_variables
     for group in options.groups:
         if not any(re.search(group.match, variable.path) for variable in variables):
             raise ConfigError(f"optimizer.groups=[{group}]: finds no variable; paths look like {variables[0].path}")
     found = [_treatment(variable, options.groups) for variable in variables]
+    if options.layer_decay is not None:
+        found = list(_by_depth(found, options.layer_decay, network))
     if all(each.learning_rate == 0 for each in found):
         raise ConfigError(
             f"optimizer.groups=[{','.join(map(str, options.groups))}]: freezes every variable; leave one to train"
         )
-    return found
+    return list(_with_matrices(found, network)) if isinstance(options, MuonConfig) else found
 
 
 def _treatment(variable: Any, groups: tuple[ParameterGroup, ...]) -> Treatment:
@@ -45,7 +55,34 @@ def _treatment(variable: Any, groups: tuple[ParameterGroup, ...]) -> Treatment:
     for group in own:
         learning_rate = learning_rate if group.learning_rate is None else group.learning_rate
         decay = decay if group.decay is None else group.decay
-    return Treatment(variable, tuple(group.match for group in own), learning_rate, decay)
+    return Treatment(variable, " and ".join(group.match for group in own) or "all others", learning_rate, decay)
+
+
+def _by_depth(found: list[Treatment], layer_decay: float, network: keras.Model) -> Iterator[Treatment]:
+    """The head learns at the full rate, each block and the stem slower than what follows (BEiT, arXiv 2106.08254)."""
+    depth = depths(network)
+    if not depth:
+        raise ConfigError(
+            f"optimizer.layer_decay={layer_decay:g}: this model has no blocks to tell depth by; set it to null"
+        )
+    head = max(depth.values())
+    for each in found:
+        place = depth[id(each.variable)]
+        name = "stem" if place == 0 else "head" if place == head else f"block {place - 1}"
+        rate = each.learning_rate * layer_decay ** (head - place)
+        yield dataclasses.replace(each, reason=f"{each.reason}, {name}", learning_rate=rate)
+
+
+def _with_matrices(found: list[Treatment], network: keras.Model) -> Iterator[Treatment]:
+    """Muon takes the matrices of the blocks, AdamW what is before and behind them."""
+    depth = depths(network)
+    inside = range(1, max(depth.values(), default=0))
+    matrices = [matrix_shape(each.variable) if depth.get(id(each.variable)) in inside else None for each in found]
+    if not any(matrix and each.learning_rate for each, matrix in zip(found, matrices, strict=True)):
+        raise ConfigError("optimizer=muon: this model has no matrix to train inside of blocks; use optimizer=adamw")
+    for each, matrix in zip(found, matrices, strict=True):
+        reason = f"{each.reason}, Muon" if matrix else each.reason
+        yield dataclasses.replace(each, reason=reason, matrix=matrix)
 
 
 def freeze(found: list[Treatment]) -> list[Treatment]:
@@ -59,7 +96,7 @@ def table(options: AnyOptimizerConfig, found: list[Treatment]) -> Iterator[str]:
     """Lines of pattern, variables, parameters, highest learning rate and decay per step; none if all are alike."""
     rows: dict[tuple[str, float, float], list[Any]] = {}
     for each in found:
-        row = " and ".join(each.patterns) or "all others", each.learning_rate, each.decay
+        row = each.reason, each.learning_rate, each.decay
         rows.setdefault(row, []).append(each.variable)
     if len(rows) == 1:
         return

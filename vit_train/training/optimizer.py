@@ -6,18 +6,20 @@ import keras
 import numpy as np
 from keras import ops
 
-from vit_train.config.optimizers import AdamWConfig, SGDConfig
+from vit_train.config.optimizers import AdamWConfig, LionConfig, MuonConfig, SGDConfig
 from vit_train.config.schema import Config
 from vit_train.models.fused import fused
+from vit_train.training.averaging import Averaged
 from vit_train.training.groups import freeze, table, treatments
 from vit_train.training.guard import Guarded
+from vit_train.training.muon import compute_dtype, muon_step
 from vit_train.training.schedule import Schedule, build_schedule
 
 register = keras.saving.register_keras_serializable(package="vit_train")
 
 
-class Decayed(Guarded):
-    """A mixin for a Keras optimizer: weight decay of either convention, and multipliers for each variable.
+class Decayed(keras.optimizers.Optimizer):
+    """A mixin before a Keras optimizer: weight decay of either convention, and multipliers for each variable.
 
     Before each step of the optimizer, a weight w becomes
 
@@ -74,8 +76,12 @@ class Decayed(Guarded):
         return {**super().get_config(), "decay": self.decay, "multipliers": self.multipliers}
 
 
+class Rule(Guarded, Averaged, Decayed):
+    """What every optimizer here does besides its step: skip non-finite steps, average the weights, and decay them."""
+
+
 @register
-class AdamW(Decayed, keras.optimizers.AdamW):
+class AdamW(Rule, keras.optimizers.AdamW):
     """Adam with decoupled weight decay (arXiv 1711.05101)."""
 
     def __init__(
@@ -89,18 +95,22 @@ class AdamW(Decayed, keras.optimizers.AdamW):
 
     def step(self, place: int, gradient: Any, variable: Any, rate: Any, decay: Any) -> None:
         """Keras' own and the decay before it, in one pass over memory."""
-        state = variable, self._momentums[place], self._velocities[place]
-        step = ops.cast(self.iterations + 1, "float32")
-        first, second = (1 - ops.power(ops.cast(beta, "float32"), step) for beta in (self.beta_1, self.beta_2))
-        new = _adam(
-            gradient,
-            *(ops.cast(each, "float32") for each in state),
-            decay,
-            rate * ops.sqrt(second) / first,
-            (1 - self.beta_1, 1 - self.beta_2, self.epsilon),
-        )
-        for each, value in zip(state, new, strict=True):
-            self.assign(each, value)
+        _adam_step(self, gradient, (variable, self._momentums[place], self._velocities[place]), rate, decay)
+
+
+def _adam_step(optimizer: Any, gradient: Any, state: tuple[Any, Any, Any], rate: Any, decay: Any) -> None:
+    """Moves a variable and its two moments on, with the betas and the epsilon of `optimizer`."""
+    step = ops.cast(optimizer.iterations + 1, "float32")
+    first, second = (1 - ops.power(ops.cast(beta, "float32"), step) for beta in (optimizer.beta_1, optimizer.beta_2))
+    new = _adam(
+        gradient,
+        *(ops.cast(each, "float32") for each in state),
+        decay,
+        rate * ops.sqrt(second) / first,
+        (1 - optimizer.beta_1, 1 - optimizer.beta_2, optimizer.epsilon),
+    )
+    for each, value in zip(state, new, strict=True):
+        optimizer.assign(each, value)
 
 
 @fused
@@ -114,31 +124,94 @@ def _adam(gradient: Any, w: Any, m: Any, v: Any, decay: Any, rate: Any, constant
 
 
 @register
-class SGD(Decayed, keras.optimizers.SGD):
+class SGD(Rule, keras.optimizers.SGD):
     """Keras' gradient descent with decoupled weight decay (SGDW, arXiv 1711.05101)."""
 
 
-def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) -> Decayed:
+@register
+class Lion(Rule, keras.optimizers.Lion):
+    """Keras' Lion (arXiv 2302.06675) with either convention of weight decay."""
+
+
+@register
+class Muon(Rule, keras.optimizers.Optimizer):
+    """Muon for variables that are matrices, AdamW for the others.
+
+    `matrices` are (rows, columns) for each trainable variable in order, or None for those of AdamW.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Schedule,
+        *,
+        matrices: list[tuple[int, int] | None],
+        momentum: float = 0.95,
+        beta_1: float = 0.9,
+        beta_2: float = 0.95,
+        epsilon: float = 1e-7,
+        newton_schulz_dtype: str = "float32",
+        **options: Any,
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.matrices, self.momentum, self.newton_schulz_dtype = matrices, momentum, newton_schulz_dtype
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def build(self, variables: list[Any]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums = self.add_optimizer_variables(variables, "momentum")
+        self._velocities = [
+            None if matrix else self.add_variable_from_reference(variable, "velocity")
+            for variable, matrix in zip(variables, self.matrices, strict=True)
+        ]
+
+    def step(self, place: int, gradient: Any, variable: Any, rate: Any, decay: Any) -> None:
+        """Muon's step or AdamW's, with the decay before it."""
+        matrix, momentum = self.matrices[place], self._momentums[place]
+        if matrix is None:
+            _adam_step(self, gradient, (variable, momentum, self._velocities[place]), rate, decay)
+            return
+        w, m = (ops.cast(each, "float32") for each in (variable, momentum))
+        step, m = muon_step(m, gradient, self.momentum, matrix, self.newton_schulz_dtype)
+        self.assign(momentum, m)
+        self.assign(variable, w - w * decay - rate * step)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("matrices", "momentum", "beta_1", "beta_2", "epsilon", "newton_schulz_dtype")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) -> Rule:
     """The optimizer of a run over config.train.epochs epochs of `steps_per_epoch` steps; freezes variables it is to.
 
-    Raises ConfigError for a warmup longer than the training, and groups that find nothing or leave nothing.
+    Raises ConfigError for a warmup longer than the training, groups that find nothing or leave nothing, and Muon or a
+    decay by layer with a network that has nothing for it.
     """
     options = config.optimizer
     found = treatments(options, network)
+    trained = freeze(found)
     schedule = build_schedule(config, steps_per_epoch)
     common: dict[str, Any] = {
         "decay": options.decay,
         "weight_decay": options.weight_decay,
-        "multipliers": [(each.learning_rate, each.decay) for each in freeze(found)],
+        "multipliers": [(each.learning_rate, each.decay) for each in trained],
+        "ema_decay": config.train.ema_decay,
         "global_clipnorm": options.clip_norm,
         "nonfinite_steps_allowed": config.train.skip_nonfinite_steps,
     }
-    optimizer: Decayed
+    optimizer: Rule
     match options:
         case AdamWConfig():
             common |= {"beta_1": options.beta_1, "beta_2": options.beta_2, "epsilon": options.epsilon}
             optimizer = AdamW(schedule, **common)
         case SGDConfig():
             optimizer = SGD(schedule, momentum=options.momentum, nesterov=options.nesterov, **common)
+        case LionConfig():
+            optimizer = Lion(schedule, beta_1=options.beta_1, beta_2=options.beta_2, **common)
+        case MuonConfig():
+            common |= {"beta_1": options.beta_1, "beta_2": options.beta_2, "epsilon": options.epsilon}
+            common |= {"matrices": [each.matrix for each in trained], "newton_schulz_dtype": compute_dtype()}
+            optimizer = Muon(schedule, momentum=options.momentum, **common)
     optimizer.table = tuple(table(options, found))
     return optimizer

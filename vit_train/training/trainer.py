@@ -21,6 +21,7 @@ from vit_train.rundir.checkpoint import Arrays, Checkpoint
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
 from vit_train.training import state
+from vit_train.training.averaging import averaged
 from vit_train.training.distribution import Devices
 from vit_train.training.interrupt import StopRequest
 from vit_train.training.objective import measured
@@ -159,7 +160,8 @@ class Trainer:
             progress.trained = measured({name: values[0] for name, values in logs.items()}, TRAINING)
             progress.trained["images_per_second"] = speed
         self.display.start_validation()
-        logs = self.model.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
+        with averaged(self.model, self._sync):
+            logs = self.model.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
         self.require_finite(logs["loss"])
         self._end_epoch(progress.trained | measured(logs, VALIDATION))
 
@@ -175,7 +177,8 @@ class Trainer:
         progress.rows.append(row)
         progress.trained, progress.seconds, self.epoch_began = None, 0.0, time.monotonic()
         if history.best(progress.rows, self.settings.checkpoint.monitor) is row:
-            self.best = state.model_arrays(self.model)
+            with averaged(self.model, self._sync):
+                self.best = state.model_arrays(self.model)
         history.write(progress.rows, self.run.history)
         self.log(progress.rows)
         self.display.end_epoch(row)
