@@ -125,7 +125,8 @@ def convert(cls: type[T], values: Any, prefix: str = "") -> T:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:
-            raise unknown_key(prefix + name, prefix + name, [prefix + known for known in fields])
+            name = one_line(prefix + name)
+            raise unknown_key(name, name, [prefix + known for known in fields])
     arguments: dict[str, Any] = {}
     for name, field in fields.items():
         if name not in values:
