@@ -23,16 +23,22 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
         return _complete()
+    from vit_train.config.arguments import understood
+
+    if arguments[:1] == ["help"]:
+        arguments = ["--help", *arguments[1:]]
     parser = single.parser()
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--version", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("-c", "--cfg", choices=["job"])
-    options = parser.parse_intermixed_args(arguments)
+    options, unknown = parser.parse_known_intermixed_args(understood(arguments))
     if options.help:
-        return _help()
+        return _help(options.overrides)
     if options.version:
         return _version()
+    if unknown:
+        raise _unknown(unknown)
     if options.multirun:
         if options.cfg:
             raise ConfigError("--cfg job: shows the config of one run; leave out -m")
@@ -44,11 +50,21 @@ def _run(arguments: Sequence[str]) -> int:
     return single.run(options.overrides, options.config, shlex.join(["vit-train", *arguments]))
 
 
-def _help() -> int:
-    from vit_train.config.help import help_text
+def _help(topics: Sequence[str]) -> int:
+    from vit_train.config.help import help_about, help_text
 
-    print(help_text(), end="")
+    print(help_about(topics[0]) if topics else help_text(), end="")
     return 0
+
+
+def _unknown(options: Sequence[str]) -> ConfigError:
+    """The error for options that do not exist, which may be keys that were written like options."""
+    from vit_train.config.arguments import kinds
+    from vit_train.config.convert import nearest_key
+
+    hint = nearest_key(options[0].lstrip("-").split("=")[0], kinds())
+    hint = f"{hint}=VALUE" if hint else ""
+    return ConfigError(f"unrecognized arguments: {' '.join(options)}{hint}; see vit-train --help")
 
 
 def _version() -> int:

@@ -5,6 +5,7 @@ spreadsheet. Figures have `vit_train.report.canvas.legible`, which asks the font
 """
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,24 @@ def for_markdown(value: Any) -> Any:
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, str | Path) and not hasattr(value, "__html__")  # which says that it is markup
+
+
+def quoted_value(text: str) -> str:
+    """`text` as a value that Hydra's grammar takes as it is, whatever is in it."""
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
+
+
+def setting(key: str, value: str | Path) -> str:
+    """KEY=VALUE for a path or another text, as vit-train takes it."""
+    text = str(value)
+    if "${" in text:  # which would refer to another key, also between quotes
+        escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+        return f"{key}={quoted_value(escaped)}"
+    plain = text and text[0] not in "'\"[{~" and text.casefold() != "null"
+    return f"{key}={text}" if plain else f"{key}={quoted_value(text)}"
+
+
+def command(*arguments: str) -> str:
+    """The line that does in a shell what vit-train does with these arguments."""
+    return shlex.join(["vit-train", *arguments])

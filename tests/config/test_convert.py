@@ -62,7 +62,7 @@ def test_good_values_arrive_with_their_types():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("count", 2.0, "count=2: must be a whole number"),
+        ("count", 2.5, "count=2.5: must be a whole number"),
         ("count", "3", "count=3: must be a whole number"),
         ("count", True, "count=true: must be a whole number"),
         ("count", 0, "count=0: must be at least 1"),

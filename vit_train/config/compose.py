@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vit_train.config.arguments import as_grammar, meant
 from vit_train.config.convert import convert, former_names, keys_of, nearest, unknown_key
 from vit_train.config.groups import config_folder, groups
 from vit_train.config.saved import VERSION
@@ -64,11 +65,17 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(OmegaConf.create({"version": VERSION, **config.to_dict()}))
 
 
-def parse(text: str) -> Override:
-    """One command-line argument, taken apart by Hydra's grammar; raises ConfigError if it is not KEY=VALUE."""
+def parse(text: str, several: bool = False) -> Override:
+    """One command-line argument, taken apart by Hydra's grammar; raises ConfigError if it is not KEY=VALUE.
+
+    With `several` it may be one of a sweep, and have more than one value.
+    """
+    if "=" not in text and not text.startswith("~"):
+        hint = f"did you mean {' or '.join(options)}" if (options := meant(text)) else "vit-train --help lists all keys"
+        raise ConfigError(f"'{text}': is not KEY=VALUE; {hint}")
     try:
-        return OverridesParser.create().parse_overrides([text])[0]
-    except HydraException as error:
+        return OverridesParser.create().parse_overrides([as_grammar(text, several)])[0]
+    except (HydraException, ValueError) as error:  # the latter for a number of thousands of digits
         raise ConfigError(f"'{text}': is not KEY=VALUE ({_first_line(error)}); quote special characters") from None
 
 
@@ -85,7 +92,7 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 
 def choices(text: str) -> list[str]:
     """The arguments that a list, range, choice or glob stands for; raises ConfigError for none or endless ones."""
-    override = parse(text)
+    override = parse(text, several=True)
     if not override.is_sweep_override():
         return [text]
     key, value = override.get_key_element(), typing.cast(object, override.value())  # Hydra leaves Glob out of its type
@@ -111,7 +118,7 @@ def _length(value: RangeSweep) -> float:
 
 def _forced(text: str) -> str:
     """The argument with Hydra's ++, which sets a key whether it exists or not; convert says which may."""
-    bare = text.lstrip("+")
+    bare = as_grammar(text).lstrip("+")
     return bare if parse(text).key_or_group in groups() else f"++{bare}"
 
 

@@ -162,15 +162,49 @@ def _choose(sections: list[Any], values: Any, section: str) -> Any:
     return named[name]
 
 
+# What other programs call it.
+_KEY_SYNONYMS = {
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+    "batch": "batch_size",
+    "device": "devices",
+    "gpu": "devices",
+    "dtype": "precision",
+    "workers": "jobs",
+}
+_VALUE_SYNONYMS = {
+    "fp16": "bfloat16",
+    "float16": "bfloat16",
+    "half": "bfloat16",
+    "bf16": "bfloat16",
+    "fp32": "float32",
+    "cuda": "gpu",
+    "tf": "tensorflow",
+    "pytorch": "torch",
+}
+
+
 def unknown_key(text: str, name: str, known: Iterable[str]) -> ConfigError:
     """The error for a key `name`, typed as `text`, that does not exist: names the nearest one that does."""
-    return ConfigError(f"{text}: there is no key {name}{nearest(name, known)}; vit-train --help lists all keys")
+    return ConfigError(f"{text}: there is no key {name}{nearest_key(name, known)}; vit-train --help lists all keys")
+
+
+def nearest_key(name: str, known: Iterable[str]) -> str:
+    """'; did you mean X' for a key, of which the section may be missing or wrong."""
+    names, last = list(known), name.split(".")[-1]
+    last = _KEY_SYNONYMS.get(last, last)
+    if inside := [each for each in names if "." in each and each.split(".")[-1] == last][:3]:
+        return f"; did you mean {' or '.join(inside)}"
+    return nearest(name, names)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean X', or nothing if no known name is near."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]}" if matches else ""
+    names = {each.casefold(): each for each in known}
+    wanted = _VALUE_SYNONYMS.get(name.casefold(), name.casefold())
+    matches = [wanted] if wanted in names else difflib.get_close_matches(wanted, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {names[matches[0]]}" if matches else ""
 
 
 def _leaf(name: str, value: Any, kind: Any, limits: dict[str, float]) -> Any:
@@ -189,7 +223,7 @@ def _leaf(name: str, value: Any, kind: Any, limits: dict[str, float]) -> Any:
 
 
 def _cast(value: Any, kind: Any) -> Any:
-    """The value as type `kind`; raises ValueError unless it is one already (a whole number may stand for a float)."""
+    """The value as type `kind`; raises ValueError unless it is one already, or a number that is the same one."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         if value in arguments and not isinstance(value, bool):
@@ -210,6 +244,8 @@ def _cast(value: Any, kind: Any) -> Any:
             return float(value)
     elif type(value) is kind:
         return value
+    elif kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # 1e2 and 32.0
     raise ValueError
 
 

@@ -1,11 +1,12 @@
 """`vit-train --help`, from the config dataclasses and conf/*.yaml. Needs no Hydra, so it answers at once."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, get_type_hints
 
 import yaml
 
-from vit_train.config.convert import describe, keys_of, name_of, show, variants
+from vit_train.config.convert import describe, keys_of, name_of, show, unknown_key, variants
 from vit_train.config.groups import config_folder, groups
 from vit_train.config.schema import Config, SweepConfig
 
@@ -20,7 +21,7 @@ vit-train trains Vision Transformers on small images and leaves a run directory 
   vit-train -m sweep.resume=DIR                    continue with a sweep; auto instead of DIR takes the newest such one
   vit-train --cfg job [...]                        print the resolved config and stop
   vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
-  vit-train --version | --help
+  vit-train --version | --help [TOPIC]             TOPIC: a section such as model, or a part of a key
 
 Examples
   vit-train experiment=quickstart                              half a minute on a CPU; no network
@@ -55,6 +56,24 @@ def help_text() -> str:
         lines += ["", title, *_keys(keys_of(section, "sweep.launcher."), values)]
     lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
     return "\n".join(lines)
+
+
+def help_about(topic: str) -> str:
+    """The keys of one section, such as `model` or `sweep`, or those with `topic` in their names.
+
+    Raises ConfigError if there are none.
+    """
+    blocks = [block.splitlines() for block in help_text().split("\n\n") if re.match("Keys of|Other keys", block)]
+    topic = topic.split("=")[0]
+    found = [block for block in blocks if re.match(rf"Keys of {re.escape(topic)}\b", block[0])]
+    if not found:
+        for title, *lines in blocks:
+            keys = list(zip(lines[::2], lines[1::2], strict=True))
+            if inside := [line for key in keys if topic in key[0].split(" =")[0] for line in key]:
+                found.append([title, *inside])
+    if not found:
+        raise unknown_key(f"--help {topic}", topic, [name for name, _, _ in keys_of(Config)])
+    return "\n\n".join("\n".join(block) for block in found) + "\n"
 
 
 def _sections(defaults: list[Any]) -> Iterator[tuple[str, type, str, str]]:

@@ -19,7 +19,7 @@ from vit_train.report.scores import ClassScores, confusion
 from vit_train.report.writer import RESULT_HEADER, Report, result_rows
 from vit_train.rundir import predictions
 from vit_train.rundir.layout import RunDir
-from vit_train.text import for_html, for_markdown, lines, markdown_code
+from vit_train.text import command, for_html, for_markdown, lines, markdown_code, setting
 
 CONFUSIONS = 10  # pairs of classes in the list of the most frequent ones
 EXTREMES = 5  # best and worst classes, at most
@@ -67,6 +67,7 @@ def _render(template: str, report: Report, run: RunDir, config: Config, notes: l
     return _template(template, run).render(
         report=report,
         run=run,
+        to_continue=command(setting("resume", run.path)),
         notes=notes,
         machine=json.loads(run.environment.read_text(encoding="utf-8")),
         recipe=recipe,

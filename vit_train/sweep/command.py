@@ -14,6 +14,7 @@ from vit_train.sweep.display import display
 from vit_train.sweep.launchers import Launcher
 from vit_train.sweep.plan import Sweep
 from vit_train.sweep.pool import Pool
+from vit_train.text import command, setting
 
 
 def run(overrides: Sequence[str], config: str | None) -> int:
@@ -37,7 +38,7 @@ def _run(sweep: Sweep, jobs: int, launcher: Launcher) -> int:
     with display(sweep) as show:
         number = pool.run(show)
     if number is not None:
-        say(f"the sweep is stopped; continue with: vit-train -m sweep.resume={sweep.path}")
+        say(f"the sweep is stopped; continue with: {command('-m', setting('sweep.resume', sweep.path))}")
         return 128 + number
     board.write(sweep)
     board.show(sweep)

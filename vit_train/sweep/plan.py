@@ -75,7 +75,7 @@ class Sweep:
 
     def add(self, varied: dict[str, str], total: int) -> Job:
         """A new job, the next of `total`: waiting, or failed if its config is wrong."""
-        keys = [parse(text).key_or_group for text in self.overrides]
+        keys = [parse(text, several=True).key_or_group for text in self.overrides]
         pairs = zip(keys, self.overrides, strict=True)
         overrides = [f"{key}={varied[key]}" if key in varied else text for key, text in pairs]
         number = len(self.jobs) + 1
@@ -110,7 +110,8 @@ def plan(overrides: Sequence[str], config: str | None, trials: int | None = None
 
     Raises ConfigError, and makes nothing, if there are too many jobs, a key varies twice, or not one config is sound.
     """
-    varied = [override for override in map(parse, overrides) if override.is_sweep_override()]
+    parsed = [parse(text, several=True) for text in overrides]
+    varied = [override for override in parsed if override.is_sweep_override()]
     keys = [override.key_or_group for override in varied]
     if twice := [key for key in keys if keys.count(key) > 1]:
         raise ConfigError(f"{twice[0]}: is varied twice; give all its values in one list")
@@ -129,13 +130,13 @@ def plan(overrides: Sequence[str], config: str | None, trials: int | None = None
 
 def _grid(overrides: Sequence[str]) -> list[list[str]]:
     """The values of each combination."""
-    swept = [parse(text).is_sweep_override() for text in overrides]
+    swept = [parse(text, several=True).is_sweep_override() for text in overrides]
     return [[text.split("=", 1)[1] for text, each in zip(run, swept, strict=True) if each] for run in expand(overrides)]
 
 
 def _as_it_is(sweep: Sweep) -> list[list[str]]:
     """The values that the keys of a search have where nothing is searched, if that is what it begins with."""
-    fixed = [text for text in sweep.overrides if not parse(text).is_sweep_override()]
+    fixed = [text for text in sweep.overrides if not parse(text, several=True).is_sweep_override()]
     values = values_of(load_config(fixed, sweep.config))
     names = [*values, *groups()]
     for key in sweep.keys:
@@ -145,7 +146,9 @@ def _as_it_is(sweep: Sweep) -> list[list[str]]:
 
 
 def _outputs(overrides: Sequence[str], config: str | None) -> str:
-    return load_config([text for text in overrides if parse(text).key_or_group == "outputs"], config).outputs
+    return load_config(
+        [text for text in overrides if parse(text, several=True).key_or_group == "outputs"], config
+    ).outputs
 
 
 def _file_name(varied: dict[str, str]) -> str:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from vit_train.errors import CheckpointError
@@ -13,6 +12,7 @@ from vit_train.sweep import results
 from vit_train.sweep.devices import Share
 from vit_train.sweep.launchers import Launcher, Process
 from vit_train.sweep.plan import Job, Sweep
+from vit_train.text import setting
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 # Exit codes of who was asked to stop: by itself, and, while it loads its libraries, by the system.
@@ -132,12 +132,6 @@ def arguments(sweep: Sweep, job: Job) -> list[str]:
     """Those of `vit-train` for a job: to continue with its run if there is one that can, else to start it."""
     run = sweep.run(job)
     if run and job.exit_code != CheckpointError.exit_code:
-        return [f"resume={_quoted(run.path)}"]
+        return [setting("resume", run.path)]
     config = ["--config", sweep.config] if sweep.config else []
-    return [*config, *job.overrides, f"outputs={_quoted(sweep.path / job.folder)}"]
-
-
-def _quoted(path: Path) -> str:
-    """A path for Hydra's grammar, whatever is in it."""
-    text = str(path).replace("'", "\\'")
-    return f"'{text}'"
+    return [*config, *job.overrides, setting("outputs", sweep.path / job.folder)]

@@ -39,7 +39,7 @@ def space(overrides: Sequence[str]) -> dict[str, BaseDistribution]:
 
     Raises ConfigError for one that cannot be searched.
     """
-    parsed = [(text, parse(text)) for text in overrides]
+    parsed = [(text, parse(text, several=True)) for text in overrides]
     return {each.key_or_group: _distribution(text, each) for text, each in parsed if each.is_sweep_override()}
 
 

@@ -19,7 +19,7 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
     """
     settings, ready, overrides = dict[str, Any](), dict[str, Any](), list[str]()
     for text in arguments:
-        override = parse(text)
+        override = parse(text, several=True)
         group, _, name = override.key_or_group.partition(".")
         if group in ("hydra/launcher", "sweep/launcher"):
             name = next((each for each in options("sweep/launcher") if each in str(override.value())), "NAME")
@@ -35,7 +35,7 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
         else:
             ready = _ready(text, override.value())
     own = {key.removeprefix("sweep."): ready.pop(key) for key in list(ready) if key.startswith("sweep.")}
-    given = {parse(text).key_or_group for text in overrides}
+    given = {parse(text, several=True).key_or_group for text in overrides}
     overrides += [f"{key}={value}" for key, value in ready.items() if key not in given]
     return convert(SweepConfig, _with_launcher(_yaml("sweep") | own | settings), "sweep."), overrides
 

@@ -20,6 +20,7 @@ from vit_train.rundir import checkpoint, history
 from vit_train.rundir.checkpoint import Arrays, Checkpoint
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
+from vit_train.text import command, setting
 from vit_train.training import state
 from vit_train.training.averaging import averaged
 from vit_train.training.distribution import Devices
@@ -119,7 +120,7 @@ class Trainer:
                 self.stop.check()  # of what came while it was saved
             except Interrupted:
                 self._save_if_new()
-                say(f"step {self.progress.step} is saved; continue with: vit-train resume={self.run.path}")
+                say(f"step {self.progress.step} is saved; continue with: {command(setting('resume', self.run.path))}")
                 raise
 
     def _done(self) -> bool:
