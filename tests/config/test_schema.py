@@ -13,7 +13,10 @@ from vit_train.errors import ConfigError
 # Frozen: users' commands and scripts hold these names. A change here is a change in the changelog.
 KEYS = """
 dataset.name dataset.root dataset.fraction dataset.validation
-augment.flip augment.rotation augment.zoom augment.placement
+augment.flip augment.rotation augment.zoom augment.shear augment.translate augment.crop_padding augment.crop_scale
+augment.crop_ratio augment.policy augment.num_ops augment.magnitude augment.magnitude_std augment.erase
+augment.erase_area augment.erase_ratio augment.repeats augment.mixup augment.cutmix augment.mix_probability
+augment.mix_switch augment.mix_off_epochs augment.placement
 model.name model.image_size model.patch_size model.projection_dim model.depth model.mlp_ratio model.head_units
 model.dropout model.head_dropout model.heads model.key_dim model.pooling model.position_embedding
 model.attention_initializer model.export_ternary

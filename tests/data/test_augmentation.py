@@ -40,21 +40,21 @@ def resampled(images, transforms, size=72):
 def test_without_augmentation_it_is_keras_resizing(images, size):
     import keras
 
-    from vit_train.data.augmentation.geometry import resize_transforms
+    from vit_train.data.augmentation.geometry import resize, rows
 
     expected = keras.ops.convert_to_numpy(keras.layers.Resizing(size, size)(images.astype("float32")))
-    np.testing.assert_allclose(resampled(images, resize_transforms(512, (32, 32), size), size), expected, atol=2e-3)
+    np.testing.assert_allclose(resampled(images, rows(resize(512, (32, 32), size)), size), expected, atol=2e-3)
     np.testing.assert_allclose(resampled(images, draw(512, NONE, size=size), size), expected, atol=2e-3)
 
 
 def test_images_need_not_be_square():
     import tensorflow as tf
 
-    from vit_train.data.augmentation.geometry import resize_transforms
+    from vit_train.data.augmentation.geometry import resize, rows
 
     images = np.random.default_rng(0).integers(0, 256, (3, 20, 50, 3), dtype=np.uint8)
     expected = tf.image.resize(images, (24, 24)).numpy()
-    np.testing.assert_allclose(resampled(images, resize_transforms(3, (20, 50), 24), 24), expected, atol=2e-3)
+    np.testing.assert_allclose(resampled(images, rows(resize(3, (20, 50), 24)), 24), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("size", [8, 32, 72])

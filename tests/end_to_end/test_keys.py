@@ -80,13 +80,13 @@ BASE = {
 # in test_story.py, logs in test_loggers.py, models in test_recipes.py and test_export.py.
 ELSEWHERE = {"dataset.name", "model.name", "optimizer.name", "compute.backend", "compute.devices", "outputs", "resume"}
 ELSEWHERE |= {
-    "augment.placement",
     "train.checkpoint.every",
     "train.skip_nonfinite_steps",
     "figures",
     "model.export_ternary",
 }
 ELSEWHERE |= {"logging.tensorboard", "logging.mlflow"}
+ELSEWHERE |= {key for key in KEYS if key.startswith("augment.")} - set(OTHER)  # tests/data: policies, mixing
 
 
 CLOCK = ("seconds", "images_per_second")

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from vit_train.config.augmentation import AugmentConfig
 from vit_train.config.convert import key, show
 from vit_train.config.durations import Duration
 from vit_train.config.launchers import LauncherConfig
@@ -46,18 +47,6 @@ class DatasetConfig:
                 "dataset.validation=last: the pictures of dataset=folder come class by class, so the last tenth is of "
                 "the last classes only; give a fraction such as 0.1"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """How training images are varied."""
-
-    flip: bool = key("mirror left to right in half of the draws")
-    rotation: float = key("largest rotation to either side, in full turns", minimum=0, maximum=0.5)
-    zoom: float = key("largest zoom of height and of width, each drawn alone, as a fraction", minimum=0, below=1)
-    placement: Literal["host", "device"] = key(
-        "resample in tf.data on the CPU, or in front of the model on the accelerator"
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +219,16 @@ class Config:
     )
 
     def __post_init__(self) -> None:
+        if self.train.batch_size % self.augment.repeats:
+            raise ConfigError(
+                f"augment.repeats={self.augment.repeats}: does not divide train.batch_size={self.train.batch_size}, so "
+                "that a batch cannot hold every image so often; change one of them"
+            )
+        if self.augment.mixes and self.augment.placement == "device" and self.compute.devices == "all":
+            raise ConfigError(
+                "augment.placement=device: batches cannot be mixed after they are split over the devices of "
+                "compute.devices=all; use augment.placement=host"
+            )
         warmup = self.schedule.warmup
         if warmup.unit == "epoch" and warmup.value > self.train.epochs:
             raise ConfigError(

@@ -11,12 +11,14 @@ import tensorflow as tf
 
 from vit_train.config.schema import Config
 from vit_train.data.augmentation.apply import Parameters, apply
-from vit_train.data.augmentation.draw import draw, unvaried
+from vit_train.data.augmentation.draw import draw, resolve, unvaried
+from vit_train.data.augmentation.mixing import draw_mix, mix_targets
 from vit_train.data.images import ImageSource
 from vit_train.errors import DataError
 
-# A batch is (inputs, labels), labels int32 [B]. With augment.placement=host, inputs are float32 [B, S, S, 3], values in
-# [0, 255]; with device, {"images": uint8 [B, H, W, 3], **parameters of `augmentation.draw`}.
+# A batch is (inputs, targets), targets int32 [B], or float32 [B, K] in training if images are mixed. With
+# augment.placement=host, inputs are float32 [B, S, S, 3], values in [0, 255]; with device, {"images": uint8
+# [B, H, W, 3], **parameters}, see `augmentation.apply`.
 
 
 def steps_per_epoch(examples: int, config: Config) -> int:
@@ -29,25 +31,43 @@ def training_batches(train: ImageSource, config: Config, first: int, last: int) 
     """Batches number `first` to `last` - 1 of a run, in order and augmented."""
     labels, count = tf.constant(train.labels), len(train)
     steps, batch_size = steps_per_epoch(count, config), config.train.batch_size
-    seed, size = config.seed, config.model.image_size
+    seed, size, augment = config.seed, config.model.image_size, config.augment
+    classes = int(train.labels.max()) + 1  # a split leaves no class without an image to learn from
 
     def batch(step: tf.Tensor) -> Any:
         epoch, start = step // steps, step % steps * batch_size
         positions = tf.range(start, tf.minimum(start + batch_size, count), dtype=tf.int64)
-        order = epoch if config.train.reshuffle else tf.zeros_like(epoch)
-        key = tf.stack([tf.constant(seed, tf.int64), order])
-        examples = tf.random.experimental.index_shuffle(positions, key, tf.constant(count - 1, tf.int64))
-        parameters = draw(config.augment, seed, examples, epoch, train.size, size)
-        return _inputs(_read(train, examples), parameters, config), tf.gather(labels, examples)
+        examples, draw_number = _order(positions, epoch, count, config)
+        images, targets = _read(train, examples), tf.gather(labels, examples)
+        parameters = resolve(images, draw(augment, seed, examples, draw_number, train.size, size))
+        if augment.mixes:
+            wanted = epoch < config.train.epochs - augment.mix_off_epochs
+            parameters = {**parameters, **draw_mix(augment, seed, step, wanted, tf.size(examples), size)}
+            targets = mix_targets(targets, classes, parameters, size)
+        return _inputs(images, parameters, config), targets
 
     return _made_ahead(tf.data.Dataset.range(first, last), batch)
+
+
+def _order(positions: tf.Tensor, epoch: tf.Tensor, count: int, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
+    """The examples at int64 [B] places of an epoch, and for each the number of its draw, int64 [B] or [].
+
+    With repeats, the images of one order are gone through in so many epochs, each image several times in a row.
+    """
+    repeats = config.augment.repeats
+    order, number = epoch, epoch
+    if repeats > 1:
+        order, number = epoch // repeats, epoch * repeats + positions % repeats
+        positions = (positions // repeats + epoch % repeats * -(-count // repeats)) % count
+    key = tf.stack([tf.constant(config.seed, tf.int64), order if config.train.reshuffle else tf.zeros_like(order)])
+    return tf.random.experimental.index_shuffle(positions, key, tf.constant(count - 1, tf.int64)), number
 
 
 def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset:
     """All examples once, in their order, resized but not augmented."""
 
     def batch(images: tf.Tensor, labels: tf.Tensor) -> Any:
-        parameters = unvaried(tf.shape(images)[0], examples.size, config.model.image_size)
+        parameters = unvaried(config.augment, tf.shape(images)[0], examples.size, config.model.image_size)
         return _inputs(images, parameters, config), labels
 
     return _made_ahead(raw_batches(examples, config.train.batch_size), batch)

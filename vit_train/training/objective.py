@@ -19,7 +19,7 @@ from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import steps_per_epoch
 from vit_train.errors import ConfigError
 from vit_train.metrics import Metric
-from vit_train.models.resample import Resample
+from vit_train.models.resample import Augment, augmentation_inputs
 from vit_train.training.optimizer import build_optimizer
 
 
@@ -144,14 +144,13 @@ class TrainedModel(keras.Model):
 def _with_resampling(network: keras.Model, config: Config, source: tuple[int, int]) -> keras.Model:
     """A model of the same layers to compile, so that `network` stays free of what belongs to training.
 
-    The resample is in front if augmentation is placed on the device; `source` is (height, width) of the images.
+    The augmentation is in front if it is placed on the device; `source` is (height, width) of the images.
     """
     if config.augment.placement == "host":
         return TrainedModel(network.input, network.output, name="on_host")
-    images = keras.Input((*source, 3), dtype="uint8", name="images")
-    transforms = keras.Input((8,), dtype="float32", name="transforms")
-    resampled = Resample(config.model.image_size, name="resample")(images, transforms)
-    return TrainedModel({"images": images, "transforms": transforms}, network(resampled), name="on_device")
+    inputs = augmentation_inputs(config.augment, source)
+    augmented = Augment(config.model.image_size, name="augment")(inputs)
+    return TrainedModel(inputs, network(augmented), name="on_device")
 
 
 @keras.saving.register_keras_serializable(package="vit_train")

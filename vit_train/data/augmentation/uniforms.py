@@ -6,7 +6,7 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _SCRAMBLING_KEY = (0x3EC8F720, 0x02461E29)  # TensorFlow's, with which it makes key and counter of a seed
 
-Words = tuple[tf.Tensor, ...]  # each uint32 [B]
+Words = tuple[tf.Tensor, ...]  # each uint32, of one shape
 
 
 # Without XLA each of the 500 small operations would go through memory.
@@ -21,12 +21,14 @@ def uniforms(seed: tf.Tensor, examples: tf.Tensor, count: int) -> tf.Tensor:
     words = (*_halves(tf.broadcast_to(seed, tf.shape(examples))), *_halves(examples))
     zero = tf.zeros_like(words[0])
     key_0, key_1, counter_2, counter_3 = _philox(words, tuple(zero + _word(part) for part in _SCRAMBLING_KEY))
-    numbers: list[tf.Tensor] = []
-    for block in range(-(-count // 4)):
-        numbers += _philox((zero + _word(block), zero, counter_2, counter_3), (key_0, key_1))
+    blocks = tf.cast(tf.range(-(-count // 4)), tf.uint32)[None] + zero[:, None]
+    column = tf.zeros_like(blocks)
+    counter = (blocks, column, column + counter_2[:, None], column + counter_3[:, None])
+    bits = tf.stack(_philox(counter, (column + key_0[:, None], column + key_1[:, None])), axis=2)
+    bits = tf.reshape(bits, [-1, 4 * blocks.shape[1]])[:, :count]
     # 23 random bits are the mantissa of a number in [1, 2).
-    mantissa = tf.bitwise.bitwise_and(tf.stack(numbers[:count], axis=1), _word(0x7FFFFF))
-    return (tf.bitcast(tf.bitwise.bitwise_or(mantissa, _word(0x3F800000)), tf.float32) - 1) * 2 - 1
+    number = tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(bits, _word(0x7FFFFF)), _word(0x3F800000))
+    return (tf.bitcast(number, tf.float32) - 1) * 2 - 1
 
 
 def _philox(counter: Words, key: Words) -> Words:
