@@ -18,7 +18,8 @@ class Metric:
     meaning: what the label does not say.
     maximum: the highest value there can be; the lowest is 0.
     interval: whether report.json has a 95 % interval of it on the test set.
-    optional: whether it may be absent or null in report.json, or an older history.csv may lack it.
+    optional: whether older files lack it, so that it may be absent or null in report.json.
+    nullable: whether it is null in report.json where the data set has no such thing.
     """
 
     column: str
@@ -31,6 +32,7 @@ class Metric:
     maximum: float | None = 1
     interval: bool = False
     optional: bool = False
+    nullable: bool = False
 
     def text(self, value: float) -> str:
         """As tables and pages show it."""
@@ -50,7 +52,7 @@ METRICS = (
     Metric(column="top5_accuracy", label="top-5", short="top-5", parts=_ALWAYS, interval=True),
     Metric(column="balanced_accuracy", label="balanced accuracy", parts=("validation", "test"), optional=True,
            meaning="mean of the accuracies of the classes with images, which all count alike"),
-    Metric(column="superclass_accuracy", label="superclass accuracy", interval=True,
+    Metric(column="superclass_accuracy", label="superclass accuracy", interval=True, nullable=True,
            meaning="of the 20 superclasses of CIFAR-100; none elsewhere"),
     Metric(column="macro_precision", label="macro precision", meaning="mean over the classes with test images"),
     Metric(column="macro_recall", label="macro recall", meaning="the same as the balanced accuracy"),
