@@ -1,7 +1,8 @@
 """Kills runs at random, over and over: chaos.py KILLS [SEED]. Exits with 1 if any run ends otherwise than left alone.
 
-Each run is killed at a random moment of its process (start, training, validation, writing, reporting), resumed, killed
-again and so on until it is done, and then compared bit for bit with one of the same backend that was never stopped.
+Each run is killed at a random moment of its process (start, training, validation, writing, reporting), or before, in or
+after a random system call that changes its folder. It is resumed, killed again and so on until it is done, and then
+compared bit for bit with one of the same backend that was never stopped. A run that cannot be resumed is an error.
 """
 
 import collections
@@ -16,11 +17,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from faults.system_calls import WHEN
 from killing import ARGUMENTS, complete, differences, finish, result_of, start
 
 from vit_train.rundir.layout import RunDir
 
 BACKENDS = ("tensorflow", "jax")
+CALLS = 150  # about as many as such a run makes
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
@@ -57,27 +60,35 @@ class Chaos:
             # Without config.yaml the process died before it began to train; a user would start again, too.
             config = next(cwd.glob("outputs/*/*/config.yaml"), None)
             self.count(*["resumes"] * (config is not None))
-            process = start(*([f"resume={config.parent}"] if config else self.arguments(backend)), cwd=cwd)
-            self.kill(process, self.random.uniform(0, longest))
+            arguments = [f"resume={config.parent}"] if config else self.arguments(backend)
+            if self.random.random() < 0.5:
+                self.kill(start(*arguments, cwd=cwd), self.random.choice(SIGNALS), self.random.uniform(0, longest))
+            else:
+                fault = f"system:{self.random.randint(1, CALLS)}:{self.random.choice(WHEN)}:SIGKILL"
+                process = start(*arguments, cwd=cwd, FAULT=fault, FAULT_FOLDER=str(cwd))
+                self.kill(process, signal.SIGKILL, None)
             longest *= 1.1  # so that a run gets through also where the machine has become slower
         self.count("runs")
         if wrong := differences(result_of(done.path), self.expected[backend]):
             self.count("mismatches")
             print(f"{backend}: {done.path} differs in {wrong}", flush=True)
 
-    def kill(self, process: subprocess.Popen[str], after: float) -> None:
-        """Sends a random signal after some seconds, if the process has not ended by then. Any other end is an error."""
-        number = self.random.choice(SIGNALS)
-        try:
-            process.wait(after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(number)
+    def kill(self, process: subprocess.Popen[str], number: signal.Signals, after: float | None) -> None:
+        """Sends a signal after some seconds, if the process has not ended by then, or lets it kill itself.
+
+        Any other end than by that or of the run is an error.
+        """
+        if after is not None:
+            try:
+                process.wait(after)
+            except subprocess.TimeoutExpired:
+                process.send_signal(number)
         code, _, stderr = finish(process)
         if code == 0:
             return
         if code not in (-number, 128 + number):
             raise RuntimeError(f"exit code {code} after {number.name}: {stderr}")
-        self.count("kills", number.name)
+        self.count("kills", number.name if after is not None else "at system calls")
 
 
 def main() -> int:

@@ -3,16 +3,20 @@
 import csv
 import itertools
 import json
+import os
 import resource
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from killing import differences, result_of
 
-from vit_train.errors import CheckpointError, ConfigError, NonFiniteLoss, OutOfMemory
+from vit_train.errors import CheckpointError, ConfigError, Interrupted, NonFiniteLoss, OutOfMemory
 from vit_train.run import train
+from vit_train.rundir import checkpoint
+from vit_train.rundir.layout import RunDir
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -177,6 +181,21 @@ def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, 
     assert [path.name for path in sorted(run.glob("checkpoints/*"))] == ["step-0000000001", "step-0000000002"]
     resumed = train(tiny(f"resume={run}", "train.checkpoint.every=1"))
     assert resumed.test == train(tiny()).test
+
+
+def test_a_signal_that_comes_in_the_last_save_is_not_lost(tiny, tmp_path, monkeypatch):
+    save = checkpoint.save
+
+    def signalled(folder, state):
+        save(folder, state)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(checkpoint, "save", signalled)
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+        train(tiny())  # which saves nothing before its end
+    (run,) = map(RunDir, tmp_path.glob("*/*"))
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-0000000004"]
+    assert not run.model.exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from vit_train.machine import backend
 from vit_train.machine.precision import choose
 from vit_train.report import loggers, writer
 from vit_train.report.live import LivePage
-from vit_train.rundir import predictions
+from vit_train.rundir import predictions, room
 from vit_train.rundir.environment import describe_environment, require_same_data
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
@@ -43,6 +43,7 @@ def train(config: Config, command: str | None = None) -> writer.Report:
     prepared = prepare(config)
     dataset, network, model = prepared.dataset, prepared.network, prepared.model
     sizes, parameters = prepared.sizes, network.count_params()
+    _require_room(config, prepared)
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
         training, validation = prepared.training, prepared.validation
@@ -75,6 +76,18 @@ def train(config: Config, command: str | None = None) -> writer.Report:
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run.ternary))
             console.doing("drawing the figures and pages" if config.figures else "writing the pages")
             return story.conclude(report, run, config, deployed, dataset.test, training)
+
+
+def _require_room(config: Config, prepared: "Prepared") -> None:
+    weights, moments = prepared.model.variables, prepared.model.optimizer.variables
+    room.require_room(
+        RunDir(Path(config.resume)) if config.resume else None,
+        config.outputs,
+        room.bytes_of(weights),
+        room.bytes_of(moments),
+        len(prepared.dataset.test),
+        config.figures,
+    )
 
 
 def _run_dir(config: Config) -> RunDir:

@@ -64,8 +64,9 @@ def test_killed_at_random_it_ends_as_if_left_alone(unbroken, tmp_path, backend):
 FAULTS = (
     "check:7:after:SIGKILL",  # in the midst of the first validation
     "rename:2:before:SIGKILL",  # a checkpoint is written, but has not got its name
-    "rmtree:4:before:SIGKILL",  # it has, but the oldest is still there
-    "replace:10:before:SIGKILL",  # report.md is written, but report.json does not say "completed"
+    "rmtree:1:before:SIGKILL",  # it has, but the oldest is still there
+    "system:9:in:SIGKILL",  # half of the first checkpoint's weights is written
+    "report:2:before:SIGKILL",  # report.md is written, but report.json does not say "completed"
     "check:24:before:SIGTERM",  # in the midst of the last validation
 )
 
@@ -77,7 +78,7 @@ FAULTS = (
 )
 def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, backend, fault):
     arguments, expected = unbroken(backend)
-    code, _, stderr = finish(start(*arguments, cwd=tmp_path, FAULT=fault))
+    code, _, stderr = finish(start(*arguments, cwd=tmp_path, FAULT=fault, FAULT_FOLDER=str(tmp_path)))
     number = signal.Signals[fault.split(":")[-1]]
     assert code == (-number if number == signal.SIGKILL else 128 + number), stderr
     (run,) = tmp_path.glob("outputs/*/*")

@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -147,6 +149,29 @@ def test_mlflow_is_where_its_variable_says(tiny, tmp_path, monkeypatch):
     assert in_mlflow(tmp_path / "elsewhere")[0].info.run_id == run.mlflow_run.read_text().strip()
     assert loggers.logs.keys() == {"mlflow"}
     assert not (tmp_path / "mlruns").exists()
+
+
+def test_the_runs_of_a_sweep_have_one_store(tiny, tmp_path):
+    sweep = tmp_path / "2026-01-01" / "12-00-00.000000-sweep"
+    for job in ("000-seed=1", "001-seed=2"):
+        run = RunDir(sweep / "jobs" / job / "2026-01-01" / "12-00-01.000000-digits-vit")
+        run.path.mkdir(parents=True)
+        (sweep / "sweep.json").write_text("{}")
+        Loggers(tiny(MLFLOW), run)
+    client = MlflowClient((sweep / "mlruns").as_uri())
+    assert len(client.search_runs([client.get_experiment_by_name("vit-train").experiment_id])) == 2
+    assert not list(sweep.glob("jobs/*/mlruns"))
+
+
+def test_a_server_that_does_not_answer_costs_seconds_and_a_note(tiny, tmp_path, monkeypatch, capsys):
+    assert (os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"], os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) == ("5", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # these are looked at again for every request
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes the connection, and says nothing
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.getsockname()[1]}")
+        loggers = Loggers(tiny(MLFLOW), RunDir(tmp_path))
+    assert loggers.logs == {}
+    assert "note: logging.mlflow ended early" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])

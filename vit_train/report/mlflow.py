@@ -1,13 +1,19 @@
 """An MLflow store of files, or the one that MLFLOW_TRACKING_URI names."""
 
+import fcntl
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 # MLflow reads these when it is imported. It still has its store of files but wants to be asked for it, since a database
 # does more; that takes more packages and seconds to set up. And it would tell its makers that it is used.
 os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A server that does not answer holds up a run for seconds, not for 15 minutes, and then the run continues without it.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
@@ -19,12 +25,15 @@ _EXPERIMENT = "vit-train"
 
 
 class MLflow:
-    """A Log in the experiment vit-train of OUTPUTS/mlruns; a run that continues does so in the same MLflow run."""
+    """A Log in the experiment vit-train of OUTPUTS/mlruns, of a sweep's run SWEEP/mlruns.
+
+    A run that continues does so in the same MLflow run.
+    """
 
     def __init__(self, config: Config, run: RunDir) -> None:
         self.run = run
-        store = (run.path.resolve().parents[1] / "mlruns").as_uri()
-        self.client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or store)
+        self.store = _store(run.path.resolve())
+        self.client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or self.store.as_uri())
         self.id = self._known() or self._created(config)
 
     def _known(self) -> str | None:
@@ -37,8 +46,9 @@ class MLflow:
 
     def _created(self, config: Config) -> str:
         """A new MLflow run with the config as its parameters."""
-        experiment = self.client.get_experiment_by_name(_EXPERIMENT)
-        number = experiment.experiment_id if experiment else self.client.create_experiment(_EXPERIMENT)
+        with _alone_in(self.store.parent):  # or the runs of a sweep would make an experiment each
+            experiment = self.client.get_experiment_by_name(_EXPERIMENT)
+            number = experiment.experiment_id if experiment else self.client.create_experiment(_EXPERIMENT)
         path = self.run.path.resolve()
         created = str(self.client.create_run(number, run_name=f"{path.parent.name}/{path.name}").info.run_id)
         self.client.log_batch(created, params=[Param(key, show(value)) for key, value in values_of(config).items()])
@@ -64,3 +74,24 @@ class MLflow:
     def close(self, status: str) -> None:
         """See Log."""
         self.client.set_terminated(self.id, status)
+
+
+def _store(path: Path) -> Path:
+    """The folder of the store for the run directory `path`: SWEEP/jobs/JOB/DATE/NAME or OUTPUTS/DATE/NAME."""
+    outputs, sweep = path.parents[1], path.parents[min(3, len(path.parents) - 1)]
+    in_sweep = (sweep / "sweep.json").is_file() and not (
+        outputs / "mlruns"
+    ).exists()  # of a run that has its own already
+    return (sweep if in_sweep else outputs) / "mlruns"
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits until no other process is in here; where a file system has no locks it does not."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
