@@ -36,6 +36,11 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything has that name, be it a link that leads nowhere."""
+    return os.path.lexists(path)
+
+
 def read_regular(path: Path, most: int) -> bytes:
     """The content of a file of at most `most` bytes.
 

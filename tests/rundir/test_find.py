@@ -61,3 +61,23 @@ def test_of_many_candidates_the_newest_are_named(made, tmp_path):
 def test_without_runs_there_is_no_latest(tmp_path):
     with pytest.raises(ConfigError, match=r"none of the 0 in .*; --outputs DIR names another folder$"):
         find_run("latest", tmp_path)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_noted(outputs, monkeypatch, capsys):
+    closed, look = outputs / "2026-11-22" / "18-00-30.2-cifar10-vit", Path.is_file
+
+    def is_file(path):
+        if path.parent == closed:
+            raise PermissionError(13, "Permission denied")
+        return look(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert [run.path.name[:8] for run in all_runs(outputs)] == ["18-00-00", "19-30-00"]
+    assert capsys.readouterr().err == f"note: {closed}: cannot be read (Permission denied)\n"
+    with pytest.raises(ConfigError, match="is no run, and none of the 2 in"):
+        find_run(str(closed), outputs)
+
+
+def test_a_name_of_any_length_is_a_sentence(outputs):
+    with pytest.raises(ConfigError, match="x: is no run, and none of the 3 in"):
+        find_run("x" * 300, outputs)

@@ -57,3 +57,20 @@ def test_it_stops_when_keras_does(values, patience, min_delta, monitor):
 def test_without_patience_it_never_stops():
     settings = EarlyStoppingConfig(monitor="val_loss", patience=None, min_delta=0)
     assert not history.should_stop(rows([1.0] * 50, "val_loss"), settings)
+
+
+def test_columns_that_rows_lack_or_only_others_know_are_kept(tmp_path):
+    """As when a run goes on in a version that measures more, or in one that measures less."""
+    old, new = rows([0.1, 0.2])
+    del old["top5_accuracy"]
+    new["later"] = 0.5
+    history.write([old, new], tmp_path / "history.csv")
+    assert history.read(tmp_path / "history.csv") == [old, new]
+    assert history.best([old, {"epoch": 2.0}], "val_accuracy") is old
+
+
+@pytest.mark.parametrize("text", ["", "loss\n1\n", "epoch,loss\n1\n", "epoch\n1,2\n", "epoch\nx\n", "\0\0"])
+def test_what_is_no_history_is_refused(tmp_path, text):
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"^it "):
+        history.read(tmp_path / "history.csv")

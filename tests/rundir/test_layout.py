@@ -2,6 +2,7 @@ import errno
 import fcntl
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,20 @@ def test_a_file_system_without_locks_is_noted_once(tmp_path, monkeypatch, capsys
         with run.locked():
             assert not run.in_use
     assert capsys.readouterr().err.count("its file system has no locks") == 1
+
+
+@pytest.mark.parametrize("failing", ["run", "part"])
+def test_what_cannot_be_made_leaves_nothing(tmp_path, monkeypatch, failing):
+    """The disk has no inode left for the folder of the run, or for the one in it."""
+    make = Path.mkdir
+
+    def mkdir(path, *arguments, **options):
+        if path.name == "checkpoints" or (failing == "run" and path.name.endswith("-digits-vit")):
+            raise OSError(28, "No space left on device")
+        make(path, *arguments, **options)
+
+    (tmp_path / "other").mkdir()
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(ConfigError, match=r"cannot hold a run directory: No space left on device$"):
+        RunDir.create(str(tmp_path / "a" / "outputs"), "digits", "vit")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]

@@ -86,3 +86,15 @@ def test_auto_takes_the_newest_unfinished_run_of_the_same_config(make, tmp_path)
     make("dataset=digits", "seed=1")
     assert Path(resume.load(asked).resume) == Path(newest)
     assert resume.load([*asked, "seed=2"]).resume is None
+
+
+def test_auto_notes_what_cannot_be_read_and_passes_it_over(make, tmp_path, capsys):
+    asked = ["dataset=digits", f"outputs={tmp_path}", "resume=auto"]
+    good, bad, newer = (Path(make("dataset=digits")) for _ in range(3))
+    (bad / "config.yaml").write_bytes(b"\xff")
+    text = (newer / "config.yaml").read_text()
+    (newer / "config.yaml").write_text(text.replace("version: 2", "version: 9") + "later: 1\n")
+    assert resume.load(asked).resume == str(good)
+    notes = capsys.readouterr().err.splitlines()
+    named = [note.split(": ")[1] for note in notes if note.startswith("note: ")]
+    assert named == [f"{newer}/config.yaml", f"{bad}/config.yaml"]

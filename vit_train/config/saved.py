@@ -60,7 +60,7 @@ def read(path: Path) -> Saved:
         data = read_regular(path, _MOST_BYTES)
         _require_shallow(data)
         values = yaml.load(data, _Loader)
-        if not isinstance(values, dict):
+        if not isinstance(values, dict) or not values:
             raise ValueError("it holds no keys")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error

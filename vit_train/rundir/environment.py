@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_train.errors import CheckpointError, DataError
+from vit_train.files import is_there
 from vit_train.rundir import records
 from vit_train.rundir.layout import RunDir
 
@@ -46,7 +47,7 @@ def require_same_data(run: RunDir, data_sha256: str | None) -> None:
 
     Raises CheckpointError if its environment.json cannot be read.
     """
-    if not run.environment.exists():
+    if not is_there(run.environment):
         return
     if records.read_environment(run).get("data_sha256") != data_sha256:
         raise DataError(

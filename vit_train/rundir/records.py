@@ -28,9 +28,14 @@ def read_config(run: RunDir) -> dict[str, Any]:
     return dict(_flatten(_saved_config(run).values))
 
 
-def load_config(run: RunDir) -> Config:
-    """The config of a run, of whatever version; raises CheckpointError if config.yaml cannot be read, or is none."""
+def load_config(run: RunDir, newer: bool = True) -> Config:
+    """The config of a run, of whatever version, or with `newer` false of none that is newer than this program.
+
+    Raises CheckpointError if config.yaml cannot be read, or is none.
+    """
     found = _saved_config(run)
+    if found.newer and not newer:
+        raise CheckpointError(f"{run.config}: is of version {found.version}, this vit-train of {saved.VERSION}")
     found.note_if_newer()
     try:
         return convert(Config, found.values)
@@ -58,7 +63,11 @@ def read_report(run: RunDir) -> dict[str, Any]:
             report = read_json(run.report_json)
         except FileNotFoundError:
             return {}
-        if not isinstance(report, dict) or not all(isinstance(report.get(part) or {}, dict) for part in _PARTS):
+        if (
+            not isinstance(report, dict)
+            or "status" not in report
+            or not all(isinstance(report.get(part) or {}, dict) for part in _PARTS)
+        ):
             raise ValueError("it is no report")
         return report
 
@@ -67,7 +76,7 @@ def read_environment(run: RunDir) -> dict[str, Any]:
     """environment.json; raises CheckpointError if it cannot be read."""
     with _readable(run.environment):
         environment = read_json(run.environment)
-        if not isinstance(environment, dict):
+        if not isinstance(environment, dict) or not environment:
             raise ValueError("it does not describe where a run took place")
         return environment
 

@@ -9,6 +9,7 @@ from vit_train.config.convert import keys_of, show, values_of
 from vit_train.config.schema import Config
 from vit_train.console import say
 from vit_train.errors import CheckpointError, ConfigError
+from vit_train.files import is_there
 from vit_train.rundir import records
 from vit_train.rundir.find import all_runs, is_run
 from vit_train.rundir.layout import RunDir
@@ -46,7 +47,11 @@ def _newest_unfinished(config: Config) -> str | None:
     """The newest unfinished run of the same config; one that cannot be read is noted and passed over."""
     for run in reversed(all_runs(Path(config.outputs))):
         try:
-            if not run.finished and run.config.exists() and not _differences(records.load_config(run), config):
+            if (
+                not run.finished
+                and is_there(run.config)
+                and not _differences(records.load_config(run, newer=False), config)
+            ):
                 return str(run.path)
         except CheckpointError as error:
             say(f"note: {error}; resume=auto passes it over")

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 from typing import Any
 
 from vit_train import class_names, load_model
@@ -15,6 +16,8 @@ from vit_train.rundir.layout import RunDir
 # What works for every run wherever it was trained, and takes no accelerator from one that is training.
 ANYWHERE = ComputeConfig(backend="tensorflow", precision="float32", devices="cpu", kernels="auto")
 
+_MOST_UNPACKED = 10  # times what it has on the disk
+
 
 def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str, ...]]:
     """(the model of model.keras, its class names), with Keras set up as `compute` says.
@@ -27,6 +30,7 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
         return _best_so_far(run, compute)
     backend.configure(compute, seed=0)
     try:
+        _require_bounded(run.model)
         model = load_model(run.model)
         return model, class_names(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -34,6 +38,16 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
         raise CheckpointError(
             f"{run.model}: cannot be loaded ({reason}); vit-runs repair makes it again from the checkpoint"
         ) from error
+
+
+def _require_bounded(path: Path) -> None:
+    """Raises OSError or ValueError for a pipe, which would never end, and for an archive that unpacks to far more."""
+    if not path.is_file():
+        raise OSError("it is no regular file")
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > _MOST_UNPACKED * path.stat().st_size:
+        raise ValueError(f"it unpacks to {unpacked:,} bytes, though Keras stores models as they are")
 
 
 def _best_so_far(run: RunDir, compute: ComputeConfig) -> tuple[Any, tuple[str, ...]]:

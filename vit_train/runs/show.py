@@ -4,19 +4,21 @@ import argparse
 
 from rich.markdown import Markdown
 
-from vit_train.console import print_table, put, stdout
+from vit_train.console import print_table, put, say, stdout
+from vit_train.files import read_regular
 from vit_train.metrics import TRAINING, VALIDATION
 from vit_train.rundir import records
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
 from vit_train.text import lines
 
+_LONGEST_PAGE = 2**24
+
 
 def run(options: argparse.Namespace) -> int:
     """Prints report.md, or how far the run has come if it has none, and then its files."""
     found = find_run(options.run, options.outputs)
-    if found.report_md.is_file():
-        text = found.report_md.read_text(encoding="utf-8", errors="replace")
+    if (text := _page(found)) is not None:
         if stdout.is_terminal:
             stdout.print(Markdown(lines(text)), soft_wrap=False)
         else:  # typeset, each line would be padded to the widest that there can be
@@ -26,6 +28,17 @@ def run(options: argparse.Namespace) -> int:
     print_table(["file", "bytes"], _files(found))
     put(str(found.path))
     return 0
+
+
+def _page(run: RunDir) -> str | None:
+    """report.md, or None if there is none yet or it cannot be read, which is said."""
+    try:
+        return read_regular(run.report_md, _LONGEST_PAGE).decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        say(f"note: {run.report_md}: cannot be read ({error.strerror})")
+        return None
 
 
 def _print_progress(run: RunDir) -> None:

@@ -15,7 +15,7 @@ from vit_train.config.saved import VERSION
 from vit_train.config.schema import Config
 from vit_train.console import say, say_once
 from vit_train.errors import CheckpointError, ConfigError
-from vit_train.files import read_json, replace_file
+from vit_train.files import is_there, read_json, replace_file
 from vit_train.rundir.find import all_runs
 from vit_train.rundir.layout import RunDir, new_folder
 
@@ -198,9 +198,11 @@ def _in_todays_names(sweep: Sweep) -> Sweep:
 
 def newest(overrides: list[str], config: str | None, search: bool) -> Sweep | None:
     """The newest sweep of the same command, or None; one that cannot be read is noted and passed over."""
-    for path in sorted(Path(_outputs(overrides, config)).glob("*/*-sweep/sweep.json"), reverse=True):
+    for path in sorted(Path(_outputs(overrides, config)).glob("*/*-sweep"), reverse=True):
+        if not is_there(path / "sweep.json"):
+            continue
         try:
-            sweep = load(path.parent)
+            sweep = load(path)
         except (ConfigError, CheckpointError) as error:
             say(f"note: {error}; sweep.resume=auto passes it over")
             continue
