@@ -7,7 +7,7 @@ from scipy.special import erf, softmax
 
 from vit_train.config.compose import load_config
 from vit_train.models.attention import attention_weights, over_patches, rollout
-from vit_train.models.vit import build_vit
+from vit_train.models.build import build_model
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -16,7 +16,7 @@ SMALL = ("model.image_size=8", "model.patch_size=4", "model.projection_dim=8", "
 
 def network(*overrides):
     keras.utils.set_random_seed(1)
-    built = build_vit(load_config([*SMALL, "model.depth=2", *overrides]).model, 3)
+    built = build_model(load_config([*SMALL, "model.depth=2", *overrides]).model, 3)
     generator = np.random.default_rng(0)
     built.set_weights([weight + generator.normal(0, 0.3, weight.shape) for weight in built.get_weights()])
     built.get_layer("normalization").adapt_mean.assign([120.0] * 3)

@@ -112,7 +112,7 @@ BLOCK = """
 import sys
 import keras
 import numpy as np
-from vit_train.models.layers import TransformerBlock
+from vit_train.models.blocks import TransformerBlock
 keras.utils.set_random_seed(0)
 block, rng = TransformerBlock(3, 8, 16, dropout=0.3), np.random.default_rng(0)
 block.build((None, 5, 8))

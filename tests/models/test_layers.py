@@ -15,7 +15,7 @@ def array(tensor):
 def test_patches_are_those_of_tensorflow():
     import tensorflow as tf
 
-    from vit_train.models.layers import Patches
+    from vit_train.models.stems import Patches
 
     images = np.random.default_rng(0).random((2, 12, 18, 3), np.float32)
     expected = tf.image.extract_patches(images, [1, 6, 6, 1], [1, 6, 6, 1], [1, 1, 1, 1], "VALID").numpy()
@@ -23,7 +23,7 @@ def test_patches_are_those_of_tensorflow():
 
 
 def test_sincos_positions_by_hand():
-    from vit_train.models.layers import sincos_positions
+    from vit_train.models.stems import sincos_positions
 
     table = sincos_positions(tokens=9, width=8)
     for token in range(9):
@@ -37,7 +37,7 @@ def test_sincos_positions_by_hand():
 @pytest.mark.parametrize("position_embedding", ["learned", "sincos", "none"])
 @pytest.mark.parametrize("class_token", [False, True])
 def test_the_embedding_projects_and_adds_positions(position_embedding, class_token):
-    from vit_train.models.layers import PatchEmbedding, sincos_positions
+    from vit_train.models.stems import PatchEmbedding, sincos_positions
 
     layer = PatchEmbedding(8, position_embedding, class_token)
     patches = np.random.default_rng(0).random((2, 4, 12), np.float32)
@@ -75,7 +75,7 @@ def softmax(x):
 
 def test_a_block_is_what_the_formula_says():
     """Pre-norm attention and MLP in numpy, float64."""
-    from vit_train.models.layers import TransformerBlock
+    from vit_train.models.blocks import TransformerBlock
 
     block = TransformerBlock(heads=3, key_dim=5, mlp_dim=16, dropout=0.1)
     x = np.random.default_rng(0).normal(size=(2, 7, 8)).astype(np.float32)
@@ -96,7 +96,7 @@ def test_a_block_is_what_the_formula_says():
 
 
 def test_dropout_acts_in_training_only():
-    from vit_train.models.layers import TransformerBlock
+    from vit_train.models.blocks import TransformerBlock
 
     block = TransformerBlock(heads=2, key_dim=4, mlp_dim=16, dropout=0.5)
     x = np.random.default_rng(0).normal(size=(2, 7, 8)).astype(np.float32)
@@ -110,7 +110,7 @@ def test_dropout_acts_in_training_only():
     [("glorot_2021", (0.0371, 0.0215), (0.1083, 0.0627)), ("glorot", (0.1369, 0.079), (0.1369, 0.079))],
 )
 def test_attention_kernels_start_as_measured(initializer, inward, outward):
-    from vit_train.models.layers import TransformerBlock
+    from vit_train.models.blocks import TransformerBlock
 
     block = TransformerBlock(heads=4, key_dim=64, mlp_dim=128, attention_initializer=initializer)
     block.build((None, 144, 64))

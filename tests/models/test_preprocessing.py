@@ -8,9 +8,9 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 
 @pytest.fixture(scope="module")
 def network():
-    from vit_train.models.vit import build_vit
+    from vit_train.models.build import build_model
 
-    return build_vit(load_config(["model.depth=1", "model.image_size=24", "model.head_units=[]"]).model, 10)
+    return build_model(load_config(["model.depth=1", "model.image_size=24", "model.head_units=[]"]).model, 10)
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,13 @@ def test_a_model_trained_in_bfloat16_is_loaded_as_it_was(images, tmp_path):
     import keras
 
     from vit_train import load_model
+    from vit_train.models.build import build_model
     from vit_train.models.preprocessing import with_preprocessing
-    from vit_train.models.vit import build_vit
 
     config = load_config(["model.depth=1", "model.image_size=24", "model.head_units=[]", "model.pooling=class_token"])
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = with_preprocessing(build_vit(config.model, 10), (8, 8), tuple("0123456789"))
+        model = with_preprocessing(build_model(config.model, 10), (8, 8), tuple("0123456789"))
     finally:
         keras.config.set_dtype_policy("float32")
     model.save(tmp_path / "model.keras")

@@ -9,9 +9,9 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
 def build(*overrides, classes=100):
-    from vit_train.models.vit import build_vit
+    from vit_train.models.build import build_model
 
-    return build_vit(load_config(overrides).model, classes)
+    return build_model(load_config(overrides).model, classes)
 
 
 def test_the_reference_has_its_parameters():

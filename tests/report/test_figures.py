@@ -141,7 +141,7 @@ def test_a_network_that_is_no_transformer_has_no_such_figures():
 
 @pytest.mark.parametrize("kind", ["learned", "sincos", "none"])
 def test_positions_are_compared_with_all_others(kind):
-    from vit_train.models.vit import build_vit
+    from vit_train.models.build import build_model
 
     size = (
         "model.image_size=8",
@@ -150,7 +150,7 @@ def test_positions_are_compared_with_all_others(kind):
         "model.depth=1",
         "model.head_units=[]",
     )
-    network = build_vit(
+    network = build_model(
         load_config([*size, f"model.position_embedding={kind}", "model.pooling=class_token", "model.heads=2"]).model, 3
     )
     drawn = draw_positions(network)

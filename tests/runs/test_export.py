@@ -82,13 +82,13 @@ def test_a_run_in_bfloat16_is_exported_in_float32(made, tmp_path):
 
     from vit_train import load_model
     from vit_train.config.compose import load_config
-    from vit_train.models import preprocessing, vit
+    from vit_train.models import build, preprocessing
 
     run = made("18-00-00.1-digits-vit")
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         config = load_config(["model.depth=1", "model.image_size=16", "model.patch_size=8", "model.head_units=[]"])
-        network = vit.build_vit(config.model, 3)
+        network = build.build_model(config.model, 3)
         preprocessing.set_statistics(network, np.full(3, 100.0), np.full(3, 50.0**2))
         model = preprocessing.with_preprocessing(network, (8, 8), tuple("abc"))
         model.save(run.model)

@@ -68,10 +68,10 @@ def gradients(model, variables, images, labels):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_with_equal_weights_it_is_the_example(experiment):
     """Logits to 1e-5 and gradients to 1e-4 of their sizes, and the same number of parameters."""
-    from vit_train.models.vit import build_vit
+    from vit_train.models.build import build_model
 
     width, parameters = EXPERIMENTS[experiment]
-    ours = build_vit(load_config([f"experiment={experiment}"]).model, CLASSES)
+    ours = build_model(load_config([f"experiment={experiment}"]).model, CLASSES)
     theirs = plain_keras(width)
     assert ours.count_params() == theirs.count_params() == parameters
     for mine, other in zip(in_forward_order(ours), theirs.trainable_variables, strict=True):

@@ -16,6 +16,21 @@ class AnyModelConfig:
         "side of the square image the model sees, in pixels; images are resized to it", fills_memory=True, minimum=1
     )
 
+    @property
+    def logits_initializer(self) -> str:
+        """Of the dense kernel of the logits, as `models.layers` names them."""
+        return "glorot"
+
+    @property
+    def batch_statistics(self) -> bool:
+        """Whether the model normalises over the examples of a batch."""
+        return False
+
+    @property
+    def packs_ternary(self) -> bool:
+        """Whether its weights are also to be written as ternary.npz."""
+        return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatchModelConfig(AnyModelConfig):
@@ -45,14 +60,72 @@ class VitConfig(PatchModelConfig):
     name: Literal["vit"] = key("the architecture")
     heads: int = key("attention heads per block", minimum=1)
     key_dim: int | None = key("width of a head; null splits projection_dim among the heads", minimum=1)
-    pooling: Literal["flatten", "average", "class_token"] = key("how tokens become one vector")
-    position_embedding: Literal["learned", "sincos", "none"] = key("what tells tokens apart by place")
-    attention_initializer: Literal["glorot_2021", "glorot"] = key(
-        "spread of the first attention kernels: as Keras 2 drew them in 2021, or as Keras 3 does"
+    pooling: Literal["flatten", "average", "class_token", "attention"] = key(
+        "how tokens become one vector; attention is their mean by learned weights, as in CCT"
     )
+    position_embedding: Literal["learned", "sincos", "none"] = key("what tells tokens apart by place")
+    attention_initializer: Literal["glorot_2021", "glorot", "trunc_normal"] = key(
+        "spread of the first attention kernels: as Keras 2 drew them in 2021, as Keras 3 does, or normal of 0.02"
+    )
+    initializer: Literal["glorot", "trunc_normal"] = key(
+        "spread of the other dense kernels and the positions: Keras', or a normal of 0.02, cut",
+        absent="glorot",
+    )
+    stem: Literal["patch", "conv"] = key(
+        "from pixels to tokens: one projection of each patch, or convolutions of 3x3 that halve the image down to the "
+        "tokens, two for patch_size=4",
+        absent="patch",
+    )
+    stem_channels: int = key("channels inside of stem=conv", absent=48, minimum=1)
+    stem_norm: Literal["batch", "layer", "none"] = key("normalisation inside of stem=conv", absent="batch")
+    mlp: Literal["dense", "conv"] = key(
+        "between a block's two dense layers: nothing, or a depthwise convolution of 3x3 over the tokens",
+        absent="dense",
+    )
+    mlp_output_activation: bool = key(
+        "whether the activation follows the MLP's second dense layer, too, as in the keras.io example", absent=True
+    )
+    activation: Literal["gelu", "gelu_tanh"] = key(
+        "of the MLP: GELU exactly, or by its tanh approximation, which is faster on a processor", absent="gelu"
+    )
+    drop_path: float = key(
+        "rate at which a training example skips a branch of a block; of the last block in drop_path_mode=linear",
+        absent=0.0, minimum=0, below=1,
+    )  # fmt: skip
+    drop_path_mode: Literal["linear", "constant"] = key(
+        "whether drop_path grows from 0 over the blocks or is the same in all", absent="linear"
+    )
+    layer_scale: float | None = key(
+        "first value of a learned gain on each branch of a block, such as 1e-5; null has none", absent=None, above=0
+    )
+    register_tokens: int = key("learned tokens without place beside those of the image", absent=0, minimum=0)
+    norm_epsilon: float = key("added to the variance in layer normalisation", absent=1e-6, above=0)
+
+    @property
+    def logits_initializer(self) -> str:
+        return self.initializer
+
+    @property
+    def batch_statistics(self) -> bool:
+        return self.stem == "conv" and self.stem_norm == "batch" and self.convolutions > 1
+
+    @property
+    def convolutions(self) -> int:
+        """How many times stem=conv halves the image."""
+        return self.patch_size.bit_length() - 1
+
+    @property
+    def prefix_tokens(self) -> int:
+        """How many tokens come before those of the image."""
+        return int(self.pooling == "class_token") + self.register_tokens
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.stem == "conv" and (self.patch_size < 2 or self.patch_size & (self.patch_size - 1)):
+            raise ConfigError(
+                f"model.patch_size={self.patch_size}: model.stem=conv halves the image again and again; choose 2, 4, 8 "
+                "or another power of 2"
+            )
         if self.key_dim is None and self.projection_dim % self.heads:
             raise ConfigError(
                 f"model.heads={self.heads}: does not divide model.projection_dim={self.projection_dim} while "
@@ -72,6 +145,10 @@ class MatmulFreeConfig(PatchModelConfig):
     name: Literal["matmul_free"] = key("the architecture")
     export_ternary: bool = key("also write the weights as ternary.npz, those of ternary kernels in 1.6 bits each")
 
+    @property
+    def packs_ternary(self) -> bool:
+        return self.export_ternary
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetConfig(AnyModelConfig):
@@ -81,6 +158,10 @@ class ResNetConfig(AnyModelConfig):
     image_size: int = key(
         "side of the square image the model sees, in pixels; images are resized to it", fills_memory=True, minimum=32
     )
+
+    @property
+    def batch_statistics(self) -> bool:
+        return True
 
 
 ModelConfig = VitConfig | MatmulFreeConfig | ResNetConfig

@@ -10,12 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from vit_train.models.layers import PatchEmbedding, TransformerBlock
 
-
-def layers_of(network: keras.Model, kind: type) -> list[Any]:
-    """The layers of a network that are of one kind, in order."""
-    return [layer for layer in network.layers if isinstance(layer, kind)]
+def layers_with(network: keras.Model, attribute: str) -> list[Any]:
+    """The layers of a network that have something to show, such as `positions` or `pixel_filters`, in order."""
+    return [layer for layer in network.layers if hasattr(layer, attribute)]
 
 
 def attention_weights(network: keras.Model, images_BHWC: np.ndarray) -> list[np.ndarray]:
@@ -23,7 +21,7 @@ def attention_weights(network: keras.Model, images_BHWC: np.ndarray) -> list[np.
 
     `images_BHWC` are float32 of the network's own size, values in [0, 255]. A network without such blocks has none.
     """
-    blocks = layers_of(network, TransformerBlock)
+    blocks = layers_with(network, "attention_norm")
     if not blocks:
         return []
     inputs = keras.Model(network.input, [block.input for block in blocks]).predict_on_batch(images_BHWC)
@@ -51,9 +49,10 @@ def rollout(weights: Sequence[np.ndarray]) -> np.ndarray:
 def over_patches(flow_BNN: np.ndarray, network: keras.Model) -> np.ndarray:
     """float [B, S, S]: what reaches the head from each patch, where 1 is an even share.
 
-    With a class token that is what the token takes, else the mean over all tokens.
+    With a class token that is what the token takes, else the mean over the tokens of the image.
     """
-    (embedding,) = layers_of(network, PatchEmbedding)
-    share_BN = flow_BNN[:, 0, 1:] if embedding.class_token else flow_BNN.mean(axis=1)
+    (embedding,) = layers_with(network, "prefix_tokens")
+    prefix = embedding.prefix_tokens
+    share_BN = flow_BNN[:, 0, prefix:] if embedding.class_token else flow_BNN[:, prefix:, prefix:].mean(axis=1)
     side = math.isqrt(share_BN.shape[1])
     return np.asarray(share_BN / share_BN.mean(axis=1, keepdims=True)).reshape(-1, side, side)

@@ -48,11 +48,15 @@ class Dropout(keras.layers.Dropout):
         return ops.custom_gradient(lambda x: (drop(x, self.rate, seed), lambda dy: drop(dy, self.rate, seed)))(x)
 
     def drops(self, x: Any, training: bool | None) -> bool:
-        """Whether values of `x` are to be dropped, and here: PyTorch cannot calculate with uint32."""
+        """Whether values of `x` are to be dropped, and here."""
+        return bool(training) and self.rate > 0 and self.fuses(x)
+
+    def fuses(self, x: Any) -> bool:
+        """Whether the operations of this module may compute `x`: PyTorch cannot calculate with uint32."""
         if not kernels.fused() or keras.config.backend() == "torch":
             return False
         single = keras.backend.standardize_dtype(x.dtype) in ("float32", "bfloat16", "float16")
-        return bool(training) and 0 < self.rate < 1 and self.noise_shape is None and single
+        return single and self.rate < 1 and self.noise_shape is None
 
     def next_seed(self) -> Any:
         """uint32 [2], another one at each call and in each of TensorFlow's replicas."""
@@ -70,29 +74,57 @@ class Dropout(keras.layers.Dropout):
 
 @register
 class GeluDropout(Dropout):
-    """GELU, in its exact form, and dropout after it."""
+    """GELU (arXiv 1606.08415), exact or with `approximate` by tanh, and dropout after it."""
+
+    def __init__(self, rate: float, approximate: bool = False, **options: Any) -> None:
+        super().__init__(rate, **options)
+        self.approximate = approximate
 
     def call(self, x: Any, training: bool = False) -> Any:
-        if not self.drops(x, training):
-            return super().call(keras.activations.gelu(x), training=training)
-        seed = self.next_seed()
-        return ops.custom_gradient(
-            lambda x: (_gelu_drop(x, self.rate, seed), lambda dy: _gelu_drop_gradient(x, dy, self.rate, seed))
-        )(x)
+        drops, approximate = self.drops(x, training), self.approximate
+        # Keras' exact GELU is one operation; the other is eight of them, each of which goes over memory.
+        if not drops and not (training and approximate and self.rate == 0 and self.fuses(x)):
+            return super().call(keras.activations.gelu(x, approximate), training=training)
+        rate, seed = self.rate, self.next_seed() if drops else None
+
+        def activated(x: Any) -> Any:
+            options = rate, seed, approximate
+            return _gelu_drop(x, *options), lambda dy: _gelu_drop_gradient(x, dy, *options)
+
+        return ops.custom_gradient(activated)(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "approximate": self.approximate}
 
 
 @fused
-def _gelu_drop(x: Any, rate: float, seed: Any) -> Any:
+def _gelu_drop(x: Any, rate: float, seed: Any, approximate: bool) -> Any:
     z = ops.cast(x, "float32")
-    return ops.cast(ops.where(kept(x, rate, seed), z * _normal_cdf(z) / (1 - rate), 0.0), x.dtype)
+    return _dropped(z * _normal_cdf(z, approximate), x, rate, seed)
 
 
 @fused
-def _gelu_drop_gradient(x: Any, dy: Any, rate: float, seed: Any) -> Any:
+def _gelu_drop_gradient(x: Any, dy: Any, rate: float, seed: Any, approximate: bool) -> Any:
     z = ops.cast(x, "float32")
-    slope = _normal_cdf(z) + z * ops.exp(-z * z / 2) * (2 * math.pi) ** -0.5
-    return ops.cast(ops.where(kept(x, rate, seed), ops.cast(dy, "float32") * slope / (1 - rate), 0.0), x.dtype)
+    if approximate:
+        tanh = ops.tanh(_tanh_argument(z))
+        slope = (1 + tanh) / 2 + z / 2 * (1 - tanh * tanh) * (2 / math.pi) ** 0.5 * (1 + 3 * 0.044715 * z * z)
+    else:
+        slope = _normal_cdf(z, approximate) + z * ops.exp(-z * z / 2) * (2 * math.pi) ** -0.5
+    return _dropped(ops.cast(dy, "float32") * slope, x, rate, seed)
 
 
-def _normal_cdf(z: Any) -> Any:
+def _dropped(values: Any, x: Any, rate: float, seed: Any) -> Any:
+    if rate:
+        values = ops.where(kept(x, rate, seed), values / (1 - rate), 0.0)
+    return ops.cast(values, x.dtype)
+
+
+def _normal_cdf(z: Any, approximate: bool) -> Any:
+    if approximate:
+        return (1 + ops.tanh(_tanh_argument(z))) / 2
     return (1 + ops.erf(z * 0.5**0.5)) / 2
+
+
+def _tanh_argument(z: Any) -> Any:
+    return (2 / math.pi) ** 0.5 * (z + 0.044715 * z * z * z)

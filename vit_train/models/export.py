@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from vit_train.config.models import MatmulFreeConfig, ModelConfig
+from vit_train.config.models import ModelConfig
 from vit_train.models.ternary import TernaryDense, kernel_scale, quantise_kernel
 
 _PLACES = np.array([81, 27, 9, 3, 1])  # five digits of base 3 are less than 256
@@ -14,7 +14,7 @@ _PLACES = np.array([81, 27, 9, 3, 1])  # five digits of base 3 are less than 256
 
 def export_weights(config: ModelConfig, network: keras.Model, ternary: Path) -> dict[str, int]:
     """Writes what the config asks for besides model.keras, to `ternary`; returns each file's name and bytes."""
-    if not (isinstance(config, MatmulFreeConfig) and config.export_ternary):
+    if not config.packs_ternary:
         return {}
     write_ternary(network, ternary)
     return {ternary.name: ternary.stat().st_size}

@@ -1,4 +1,4 @@
-"""The vision model without matrix multiplications of the Keras-MML tutorial: images -> logits.
+"""The vision model without matrix multiplications of the Keras-MML tutorial, from normalised images to features.
 
 Its layers compute what those of keras-matmulless 0.1.2 do, after "Scalable MatMul-free Language Modeling" (arXiv
 2406.02528). Shape suffixes: B batch, N tokens, P values of a patch, D width of a token.
@@ -11,8 +11,9 @@ from keras import ops
 
 from vit_train.config.models import MatmulFreeConfig
 from vit_train.models.dropout import Dropout
-from vit_train.models.layers import Patches, Shape, register
+from vit_train.models.layers import Shape, register
 from vit_train.models.recurrence import linear_recurrence
+from vit_train.models.stems import Patches
 from vit_train.models.ternary import RMSNorm, TernaryDense
 
 
@@ -92,16 +93,13 @@ class MatmulFreeBlock(keras.layers.Layer):
         return {**super().get_config(), "hidden": self.hidden, "dropout": self.dropout}
 
 
-def build_matmul_free(config: MatmulFreeConfig, classes: int) -> keras.Model:
-    """The network of the tutorial as `models.build` describes models: 10,300,817 parameters by default for 10 classes.
+def matmul_free_features(config: MatmulFreeConfig, images: keras.KerasTensor) -> keras.KerasTensor:
+    """The network of the tutorial, [B, S, S, 3] -> [B, F]: 10,300,817 parameters by default for 10 classes.
 
-    As there, the dense layers of the head have no activation, and the last one is an ordinary one.
+    As there, the dense layers of the head have no activation, and that of the logits is an ordinary one.
     """
     layers = keras.layers
-    images = keras.Input((config.image_size, config.image_size, 3), dtype="float32", name="images")
-    # In bfloat16 values above 255 / 2 would lose their last bit before the mean is taken off.
-    x = layers.Normalization(dtype="float32", name="normalization")(images)
-    x = Patches(config.patch_size, name="patches")(x)
+    x = Patches(config.patch_size, name="patches")(images)
     x = TernaryPatchEmbedding(config.projection_dim, name="embedding")(x)
     hidden = round(config.projection_dim * config.mlp_ratio)
     for index in range(config.depth):
@@ -110,6 +108,4 @@ def build_matmul_free(config: MatmulFreeConfig, classes: int) -> keras.Model:
     x = Dropout(config.head_dropout, name="pooled_dropout")(layers.Flatten(name="flatten")(x))
     for index, units in enumerate(config.head_units):
         x = TernaryDense(units, name=f"head_{index}")(x)
-    # Logits stay in float32 under mixed precision, so that the loss is computed in float32.
-    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
-    return keras.Model(images, logits, name="matmul_free")
+    return x

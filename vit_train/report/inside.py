@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from vit_train.models.attention import attention_weights, layers_of, over_patches, rollout
-from vit_train.models.layers import PatchEmbedding, Patches
+from vit_train.models.attention import attention_weights, layers_with, over_patches, rollout
 from vit_train.report.canvas import figure, mosaic, shorten, without_axes
 
 FILTERS, PLACES = 64, 12  # shown at most: filters, and positions per side of the image
@@ -17,18 +16,19 @@ FILTERS, PLACES = 64, 12  # shown at most: filters, and positions per side of th
 
 def patch_size(network: keras.Model) -> int | None:
     """Side of the patches in pixels; None for a network without patches."""
-    found = layers_of(network, Patches)
+    found = layers_with(network, "patch_size")
     return int(found[0].patch_size) if found else None
 
 
 def draw_filters(network: keras.Model) -> Figure | None:
-    """The patch embedding's filters as patches of colour, those of the largest norm, each over its own range."""
-    found, size = layers_of(network, PatchEmbedding), patch_size(network)
-    if not found or size is None:
+    """The stem's filters as patches of colour, those of the largest norm, each over its own range."""
+    found = layers_with(network, "pixel_filters")
+    if not found:
         return None
-    kernel = keras.ops.convert_to_numpy(found[0].projection.kernel).T
-    chosen = np.sort(np.argsort(-np.linalg.norm(kernel, axis=1), kind="stable")[:FILTERS])
-    filters = kernel[chosen].reshape(-1, size, size, 3)
+    kernel = found[0].pixel_filters()
+    norms = np.linalg.norm(kernel.reshape(len(kernel), -1), axis=1)
+    chosen = np.sort(np.argsort(-norms, kind="stable")[:FILTERS])
+    filters = kernel[chosen]
     filters = 0.5 + 0.5 * filters / np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     drawn = figure(f"Patch-embedding filters: {len(chosen)} of {len(kernel)}", 6, 6.3, images=True)
     axes = drawn.subplots()
@@ -40,8 +40,8 @@ def draw_filters(network: keras.Model) -> Figure | None:
 
 def draw_positions(network: keras.Model) -> Figure | None:
     """Cosine similarity of each patch's position embedding with all others, one small map per patch."""
-    found = layers_of(network, PatchEmbedding)
-    if not found or found[0].position_embedding == "none":
+    found = layers_with(network, "prefix_tokens")
+    if not found or found[0].positions is None:
         return None
     table = np.asarray(keras.ops.convert_to_numpy(found[0].positions))[int(found[0].class_token) :]
     side = math.isqrt(len(table))

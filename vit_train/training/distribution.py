@@ -41,10 +41,10 @@ def _require_shareable(config: Config, count: int) -> None:
             f"train.batch_size={size}: cannot be split evenly to the {count} devices of compute.devices=all; "
             f"use {f'{below} or ' if below else ''}{above}"
         )
-    if config.model.name == "resnet50v2" and config.compute.backend == "tensorflow":
+    if config.model.batch_statistics and config.compute.backend == "tensorflow":
         raise ConfigError(
             f"compute.devices=all: on TensorFlow each of {count} devices would normalise its own part of a batch of "
-            "model=resnet50v2; use compute.backend=jax, or compute.devices=auto"
+            f"model={config.model.name}; use compute.backend=jax, or compute.devices=auto"
         )
 
 
