@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[1]
 PRIVATE = [
     ("keras.optimizers.AdamW", "_apply_weight_decay", "replaced: the decay is in the step"),
     ("keras.optimizers.AdamW", "_get_variable_index", "which slots are a variable's"),
-    ("keras.optimizers.AdamW", "_use_weight_decay", "which variables are decayed"),
     (
         "keras.optimizers.AdamW",
         "_all_reduce_sum_gradients",
@@ -44,7 +43,7 @@ PRIVATE = [
     ("submitit.local.local", "LocalJob", "a job that is no cluster's"),
 ]
 # Attributes that instances have: made in a small instance and looked for there.
-INSTANCES = {"_dropout_layer", "_momentums", "_velocities", "_learning_rate"}
+INSTANCES = {"_dropout_layer", "_momentums", "_velocities", "_learning_rate", "_trainable_variables"}
 LIBRARIES = ("hydra", "keras.src", "submitit", "tensorflow.python")
 PUBLIC = {"hydra", "hydra.errors", "submitit"}
 
