@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vit_train import cli
+from vit_train.config.compose import load_config, to_yaml
 from vit_train.config.convert import keys_of
 from vit_train.config.groups import groups
 from vit_train.config.schema import Config
@@ -127,10 +128,40 @@ overrides = st.builds("{}{}={}".format, st.sampled_from(["", "+", "++", "~"]), n
 flags = st.sampled_from("--config --config= --help -h --version -- - --no -x=1 resume=/ experiment=quickstart".split())
 # But for -m, which would train.
 words = st.text(max_size=8).filter(lambda text: not re.match("-+m|-s|--shell", text))
-arguments = st.lists(st.one_of(overrides, flags, words), max_size=4)
+arguments = st.lists(st.one_of(overrides, flags, words, names, values), max_size=4)
 
 
-@settings(max_examples=int(os.environ.get("CASES", "200")), deadline=None)
+CASES = int(os.environ.get("CASES", "150"))
+FILE = to_yaml(load_config()).splitlines()
+lines = st.one_of(
+    st.builds("{}{}: {}".format, st.sampled_from(["", "  ", "    "]), st.sampled_from(["depth", "seed", "x"]), values),
+    st.sampled_from(
+        ["- 1", "? [1]", "a: &a [1]", "b: *a", "\t", "---", "!!python/name:os.system", "seed: " + "9" * 5000]
+    ),
+    st.text(max_size=12),
+)
+edits = st.lists(st.tuples(st.integers(0, len(FILE) - 1), st.integers(0, 2), lines), min_size=1, max_size=3)
+
+
+@settings(max_examples=CASES, deadline=None)
+@given(edits)
+def test_any_file_is_a_config_or_one_sentence_with_its_name_and_exit_code_2(tmp_path_factory, edits):
+    text, path = list(FILE), tmp_path_factory.mktemp("file") / "config.yaml"
+    for place, replaced, line in edits:
+        text[place : place + replaced] = [line]
+    path.write_text("\n".join(text), encoding="utf-8", errors="surrogatepass")
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        code = cli.run(["--cfg", "job", "--config", str(path)])
+    assert code in (0, 2)
+    if code == 2:
+        assert stdout.getvalue() == ""
+        said = stderr.getvalue().splitlines()[-1]
+        assert said.startswith(f"vit-train: {path}: "), said
+        assert said.isprintable()
+
+
+@settings(max_examples=CASES, deadline=None)
 @given(arguments)
 def test_any_arguments_are_a_config_or_one_sentence_and_exit_code_2(tmp_path_factory, arguments):
     """Nothing is trained, and nothing may be created either way."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vit_train.errors import CheckpointError, VitTrainError
-from vit_train.text import one_line
+from vit_train.text import one_line, to_resume
 
 logger = logging.getLogger("vit_train")
 _WIDEST = 1000  # a line in a file, where nothing needs to be folded
@@ -84,7 +84,7 @@ def logged_to(path: Path) -> Iterator[None]:
         logger.exception("the run directory")
         raise CheckpointError(
             f"{error.filename or path.parent}: cannot be written or read ({error.strerror or error}); make room or "
-            f"fix the disk, then continue with resume={path.parent}"
+            f"fix the disk, then continue with {to_resume(path.parent)}"
         ) from error
     except Exception as error:
         logger.exception("unexpected error")

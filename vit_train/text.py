@@ -89,3 +89,8 @@ def setting(key: str, value: str | Path) -> str:
 def command(*arguments: str) -> str:
     """The line that does in a shell what vit-train does with these arguments."""
     return shlex.join(["vit-train", *arguments])
+
+
+def to_resume(run: Path) -> str:
+    """The argument that continues with a run, as it can be pasted into a shell."""
+    return shlex.quote(setting("resume", run))

@@ -15,6 +15,7 @@ from vit_train.data.augmentation.draw import draw, resolve, unvaried
 from vit_train.data.augmentation.mixing import draw_mix, mix_targets
 from vit_train.data.images import ImageSource
 from vit_train.errors import DataError
+from vit_train.text import to_resume
 
 # A batch is (inputs, targets), targets int32 [B], or float32 [B, K] in training if images are mixed. With
 # augment.placement=host, inputs are float32 [B, S, S, 3], values in [0, 255]; with device, {"images": uint8
@@ -147,5 +148,5 @@ def data_errors(resumable: Path | None = None) -> Iterator[None]:
     except tf.errors.OpError:
         if not _faults:
             raise
-        advice = f"; with the file as it was, resume={resumable} continues" if resumable else ""
+        advice = f"; with the file as it was, {to_resume(resumable)} continues" if resumable else ""
         raise DataError(f"{_faults[0]}{advice}") from None

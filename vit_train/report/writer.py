@@ -18,6 +18,7 @@ from vit_train.rundir import history, records
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
 from vit_train.rundir.predictions import Predictions
+from vit_train.text import to_resume
 
 T = TypeVar("T")
 SCHEMA_VERSION = 1  # of report.json, described by report.schema.json; higher when a key goes or changes its meaning
@@ -147,7 +148,7 @@ def read(run: RunDir) -> Report:
     """
     values = records.read_report(run)
     if not values:
-        raise CheckpointError(f"{run.report_json}: is not there; finish the run with resume={run.path}")
+        raise CheckpointError(f"{run.report_json}: is not there; finish the run with {to_resume(run.path)}")
     version = values.get("schema_version", 0)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         say_once(f"note: {run.report_json}: is of schema_version {version}, this vit-train of {SCHEMA_VERSION}")

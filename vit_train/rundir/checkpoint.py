@@ -28,6 +28,7 @@ from vit_train.config.saved import VERSION
 from vit_train.console import say_once
 from vit_train.errors import CheckpointError
 from vit_train.files import flush, flush_folder, read_json
+from vit_train.text import to_resume
 
 Arrays = dict[str, np.ndarray]
 
@@ -65,7 +66,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         reason = error.strerror or error if isinstance(error, OSError) else error
         raise CheckpointError(
             f"{final}: could not be written ({reason}); the checkpoint before it is as it was; make room or fix the "
-            f"disk, then continue with resume={folder.parent}"
+            f"disk, then continue with {to_resume(folder.parent)}"
         ) from error
     # Those of later steps are damaged, or `load` would have taken one; so is, perhaps, an earlier one of this step.
     earlier = [path for path in _complete(folder) if _order(path)[0] < checkpoint.progress["step"]]

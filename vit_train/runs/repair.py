@@ -10,6 +10,7 @@ from vit_train.report.writer import Report
 from vit_train.rundir import checkpoint, history, records
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
+from vit_train.text import to_resume
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,7 +34,7 @@ def repair(path: Path) -> Report:
     rows = found.progress["rows"] if found else []
     at_end = len(rows) >= config.train.epochs or history.should_stop(rows, config.train.early_stopping)
     if not (at_end or run.finished):
-        raise ConfigError(f"{path}: has not come to its end; continue with vit-train resume={path}")
+        raise ConfigError(f"{path}: has not come to its end; continue with vit-train {to_resume(path)}")
     from vit_train.run import train
 
     return train(dataclasses.replace(config, resume=str(path)), f"vit-runs repair {path}")
