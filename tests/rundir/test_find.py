@@ -33,6 +33,17 @@ def test_a_part_that_no_other_name_has_is_enough(outputs, text, name):
     assert find_run(text, outputs).path == outputs / "2026-11-22" / name
 
 
+def test_runs_of_a_sweep_are_found_by_their_own_name_and_by_their_job(outputs, made):
+    job = made("18-20-00.0-sweep/jobs/000-seed=1/2026-11-22/18-20-05.0-digits-vit")
+    made("18-20-00.0-sweep/jobs/001-seed=2/2026-11-22/18-40-00.0-digits-vit")
+    assert len(all_runs(outputs)) == 3
+    names = [run.path.name[:8] for run in all_runs(outputs, sweeps=True)]
+    assert names == ["18-00-00", "18-00-30", "18-20-05", "18-40-00", "19-30-00"]
+    for text in ("18-20-05", "000-seed"):
+        assert find_run(text, outputs).path == job.path
+    assert find_run("latest", outputs).path.name.startswith("19-30-00")
+
+
 def test_a_path_needs_no_outputs(outputs, monkeypatch):
     monkeypatch.chdir(outputs)
     assert find_run("2026-11-22/18-00-00.1-digits-vit/", Path("elsewhere")).config.is_file()

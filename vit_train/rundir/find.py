@@ -9,10 +9,14 @@ from vit_train.rundir.layout import RunDir
 _SHOWN = 5
 
 
-def all_runs(outputs: Path) -> list[RunDir]:
-    """Every run directory OUTPUTS/DATE/NAME, oldest first; one that cannot be looked into is a line on stderr."""
+def all_runs(outputs: Path, sweeps: bool = False) -> list[RunDir]:
+    """Every run directory OUTPUTS/DATE/NAME, and with `sweeps` OUTPUTS/DATE/SWEEP/jobs/JOB/DATE/NAME, oldest first.
+
+    One that cannot be looked into is a line on stderr.
+    """
     runs = []
-    for path in sorted(outputs.glob("*/*")):
+    paths = [*outputs.glob("*/*"), *(outputs.glob("*/*/jobs/*/*/*") if sweeps else ())]
+    for path in sorted(paths, key=lambda path: path.parts[-2:]):
         try:
             if _holds_run(path):
                 runs.append(RunDir(path))
@@ -25,8 +29,12 @@ def find_run(text: str, outputs: Path) -> RunDir:
     """The one run that `text` names; raises ConfigError if there is none, or more than one."""
     if is_run(Path(text)):
         return RunDir(Path(text))
-    runs = all_runs(outputs)
-    found = runs[-1:] if text == "latest" else [run for run in runs if text in name(run, outputs)]
+    runs = all_runs(outputs, sweeps=True)
+    if text == "latest":
+        found = runs[-1:]
+    else:  # the run's own name comes before those of its sweep and job
+        found = [run for run in runs if text in "/".join(run.path.parts[-2:])]
+        found = found or [run for run in runs if text in name(run, outputs)]
     if not found:
         hint = "vit-runs list shows them all" if runs else "--outputs DIR names another folder"
         raise ConfigError(f"{text}: is no run, and none of the {len(runs)} in {outputs} has it in its name; {hint}")
@@ -38,7 +46,7 @@ def find_run(text: str, outputs: Path) -> RunDir:
 
 
 def name(run: RunDir, outputs: Path) -> str:
-    """DATE/NAME."""
+    """DATE/NAME, of a sweep's run DATE/SWEEP/jobs/JOB/DATE/NAME."""
     return run.path.relative_to(outputs).as_posix()
 
 

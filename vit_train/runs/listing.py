@@ -31,7 +31,7 @@ class Summary:
 
 def run(options: argparse.Namespace) -> int:
     """Prints a line for each run, oldest first."""
-    summaries = [summarize(run, options.outputs) for run in find.all_runs(options.outputs)]
+    summaries = [summarize(run, options.outputs) for run in find.all_runs(options.outputs, sweeps=True)]
     if options.json:
         print(json.dumps([dataclasses.asdict(summary) for summary in summaries], indent=2))
     elif summaries:
@@ -61,9 +61,9 @@ def summarize(run: RunDir, outputs: Path) -> Summary:
 
 def _row(summary: Summary) -> list[str]:
     # Month to second fit into a line of 80 columns, and find_run nearly always knows the run by them.
-    short = re.search(r"\d\d-\d\d/\d\d-\d\d-\d\d", summary.name)
+    short = re.findall(r"\d\d-\d\d/\d\d-\d\d-\d\d", summary.name)  # of a sweep's run the last is its own
     return [
-        short[0] if short else summary.name,
+        short[-1] if short else summary.name,
         summary.dataset or "-",
         summary.model or "-",
         summary.state,
