@@ -29,7 +29,7 @@ class Averaged(keras.optimizers.Optimizer):
         if self.ema_decay is not None:
             self.averages = self.add_optimizer_variables(variables, "average")
             for average, variable in zip(self.averages, variables, strict=True):
-                average.assign(variable)
+                average.assign(_array(variable))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         super().update_step(gradient, variable, learning_rate)
@@ -59,7 +59,6 @@ def averaged(model: keras.Model, sync: Callable[[], None]) -> Iterator[None]:
     if optimizer.ema_decay is None:
         yield
         return
-    # Copies on the host: JAX gives the buffers of the weights away to the step of an evaluation.
     weights, averages = ([_array(each) for each in part] for part in (model.trainable_variables, optimizer.averages))
     try:
         _assign(model, averages)
@@ -70,6 +69,7 @@ def averaged(model: keras.Model, sync: Callable[[], None]) -> Iterator[None]:
 
 
 def _array(variable: Any) -> np.ndarray:
+    """A copy on the host: on JAX, two variables with one buffer cannot both be given to a step, which reuses them."""
     return np.array(ops.convert_to_numpy(variable))
 
 
