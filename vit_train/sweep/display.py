@@ -82,7 +82,7 @@ class LiveTable:
         """The table as it is now."""
         jobs, room = self.sweep.jobs, max(1, stderr.height - _FRAME)
         counts = {state: sum(job.state == state for job in jobs) for state in _COLOURS}
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
         for name in ("run", "", "state", "epoch", "best val", "left"):
             # Where there is little room, rich takes it from what may be wrapped first.
             table.add_column(name, justify="left" if name in ("", "state") else "right", no_wrap=name != "")
