@@ -1,7 +1,10 @@
+import pytest
+
 from vit_train.config.convert import keys_of
 from vit_train.config.groups import groups
-from vit_train.config.help import help_text
+from vit_train.config.help import help_about, help_text
 from vit_train.config.schema import Config, SweepConfig
+from vit_train.errors import ConfigError
 
 LINES = help_text().splitlines()
 
@@ -34,3 +37,13 @@ def test_defaults_are_shown_as_typed():
     for line in ("  model.head_units = [2048,1024]", "  dataset.root = null", "  train.epochs = 100"):
         assert line in LINES
     assert not any("2.14748e+09" in line for line in LINES)
+
+
+def test_help_about_a_section_or_a_part_of_a_key():
+    assert help_about("optimizer").startswith("Keys of optimizer")
+    assert "train.epochs" not in help_about("model")
+    found = help_about("learning_rate")
+    assert "  optimizer.learning_rate = " in found
+    assert "model.depth" not in found
+    with pytest.raises(ConfigError, match=r"^--help modle: there is no key modle"):
+        help_about("modle")
