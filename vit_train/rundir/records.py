@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vit_train.config import saved
 from vit_train.config.convert import convert
@@ -13,10 +13,12 @@ from vit_train.config.schema import Config
 from vit_train.console import say
 from vit_train.errors import CheckpointError, ConfigError
 from vit_train.files import read_json, read_regular
-from vit_train.rundir import history, predictions
+from vit_train.rundir import history
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
-from vit_train.rundir.predictions import Predictions
+
+if TYPE_CHECKING:
+    from vit_train.rundir.predictions import Predictions
 
 T = TypeVar("T")
 _PARTS = ("validation", "test", "training")  # of a report, which are null or have keys of their own
@@ -81,8 +83,10 @@ def read_environment(run: RunDir) -> dict[str, Any]:
         return environment
 
 
-def read_predictions(run: RunDir) -> Predictions:
+def read_predictions(run: RunDir) -> "Predictions":
     """predictions.csv; raises CheckpointError if it cannot be read."""
+    from vit_train.rundir import predictions  # which loads numpy, for which a command that reads a config does not wait
+
     with _readable(run.predictions):
         return predictions.read(run.predictions)
 
