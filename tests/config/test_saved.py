@@ -121,15 +121,13 @@ def test_a_newer_file_is_read_and_what_is_left_out_is_said(tmp_path, capsys):
         (("version: 2\n", "version: two\n"), "version=two: must be a whole number from 1 on"),
         (("seed: 42", "seed: " + "9" * 5000), "cannot be read (Exceeds the limit (4300 digits)"),
         (("seed: 42", "seed: 4\0002"), "cannot be read ("),
-        (("seed: 42", "seed: !!python/name:os.system"), "cannot be read (line LAST: could not determine a constructor"),
+        (("seed: 42", "seed: !!python/name:os.system"), "cannot be read (line N: could not determine a constructor"),
         (("seed: 42", "seed: ${nope}"), "cannot be read: Interpolation key 'nope' not found"),
-        (("seed: 42", "seed: " + "[" * 100_000), "cannot be read (line LAST: nested more than 20 levels deep)"),
+        (("seed: 42", "seed: " + "[" * 100_000), "cannot be read (line N: nested more than 20 levels deep)"),
     ],
 )  # fmt: skip
 def test_a_fault_of_the_file_names_it(tmp_path, replace, message):
     file = written(tmp_path, replace)
-    last = to_yaml(load_config()).split("seed:")[0].count("\n") + 1  # the line of seed
-    message = message.replace("LAST", str(last))
     with pytest.raises(ConfigError) as error:
         load_config(["seed=3"] if "seed" not in replace[0] else [], file)
     assert re.sub(r"line \d+", "line N", str(error.value)).startswith(f"{file}: {message}")
