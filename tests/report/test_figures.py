@@ -130,6 +130,19 @@ def test_augmentation_varies_each_image_in_its_row():
                                                      "model.patch_size=4"])) is None  # fmt: skip
 
 
+def test_mixed_images_stay_in_the_row_of_their_larger_part():
+    config = load_config(["dataset=digits", "augment=none", "augment.mixup=1", "augment.repeats=2",
+                          "model.image_size=8", "model.patch_size=4"])  # fmt: skip
+    images = np.broadcast_to(np.uint8([0, 50, 100, 200])[:, None, None, None], (4, 8, 8, 3))
+    drawn = draw_augmentation(Examples(images, np.zeros(4, np.int32)), config)
+    values = np.array([axes.images[0].get_array()[0, 0, 0] * 255 for axes in drawn.axes]).reshape(4, 8)
+    np.testing.assert_allclose(values[:, 0], [0, 50, 100, 200])
+    np.testing.assert_allclose(values.sum(0), 350, rtol=1e-5)  # each image gives its partner what it loses
+    assert len(np.unique(values[:, 1:])) > 20  # blends
+    assert values[0].max() <= 100.01
+    assert values[3].min() >= 99.99
+
+
 def test_a_network_that_is_no_transformer_has_no_such_figures():
     import keras
 

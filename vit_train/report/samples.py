@@ -74,17 +74,20 @@ def draw_patches(image: np.ndarray, prepared: np.ndarray, patch_size: int) -> Fi
 
 
 def draw_augmentation(training: ImageSource, config: Config) -> Figure | None:
-    """Training images as evaluation sees them, and as seven epochs do; None if nothing is varied."""
+    """Training images as evaluation sees them, and as seven epochs do; None if nothing is varied.
+
+    A mixed image is in the row of the one that has the larger part in it.
+    """
     count, epochs = min(4, len(training)), 7
     # Rows instead of labels: the pipeline shuffles.
     few = Examples(training.read(np.arange(count)), np.arange(count, dtype=np.int32))
     config = dataclasses.replace(
         config,
-        augment=dataclasses.replace(config.augment, placement="host"),
+        augment=dataclasses.replace(config.augment, placement="host", repeats=1),
         train=dataclasses.replace(config.train, batch_size=count, steps_per_epoch=None),
     )
     batches = [*evaluation_batches(few, config), *training_batches(few, config, 0, epochs)]
-    columns = [np.asarray(images)[np.argsort(labels)] / 255 for images, labels in batches]
+    columns = [np.asarray(images)[np.argsort(_rows(np.asarray(targets)))] / 255 for images, targets in batches]
     if all(np.array_equal(columns[0], column) for column in columns):
         return None
     drawn = figure("Training images as the network sees them", 10, 1.25 * count + 0.7, images=True)
@@ -95,3 +98,7 @@ def draw_augmentation(training: ImageSource, config: Config) -> Figure | None:
             places[row, column].imshow(np.clip(image, 0, 1))
             without_axes(places[row, column])
     return drawn
+
+
+def _rows(targets: np.ndarray) -> np.ndarray:
+    return targets if targets.ndim == 1 else targets.argmax(axis=1)
