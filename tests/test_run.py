@@ -38,7 +38,7 @@ def test_a_run_leaves_what_the_contract_says(tiny, tmp_path):
         (run / "history.csv")
         .read_text()
         .startswith(
-            "epoch,step,learning_rate,loss,accuracy,top5_accuracy,val_loss,val_accuracy,val_top5_accuracy,seconds,"
+            "epoch,step,learning_rate,loss,accuracy,top5_accuracy,val_loss,val_accuracy,val_top5_accuracy,val_balanced_accuracy,seconds,"
             "images_per_second\n"
         )
     )
