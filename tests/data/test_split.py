@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vit_train.data.images import Dataset, Examples
-from vit_train.data.split import split_validation, take_fraction
+from vit_train.data.split import small_class_notes, split_validation, take_fraction
 from vit_train.errors import ConfigError
 
 
@@ -60,10 +60,24 @@ def test_a_fraction_is_taken_of_every_class_of_train_and_test(dataset):
 def test_a_class_left_empty_is_named(dataset):
     with pytest.raises(ConfigError, match=r"^dataset.fraction=0.01: leaves class 'c' of three without an image"):
         take_fraction(dataset, 0.01, seed=0)
-    with pytest.raises(ConfigError, match=r"^dataset.validation=0.01: leaves class 'c'"):
-        split_validation(dataset, 0.01, seed=0)
-    with pytest.raises(ConfigError, match=r"^dataset.validation=0.999: leaves class"):
-        split_validation(dataset, 0.999, seed=0)
+    alone = Dataset("lone", examples([0, 0, 0, 1]), examples([0, 1]), ("a", "b"))
+    with pytest.raises(ConfigError, match=r"^dataset.validation=0.5: leaves class 'b'"):
+        split_validation(alone, 0.5, seed=0)
+
+
+@pytest.mark.parametrize(("fraction", "held_out"), [(0.01, [1, 1, 2]), (0.1, [1, 1, 20]), (0.999, [1, 4, 199])])
+def test_each_part_has_at_least_one_of_each_class_and_says_so(fraction, held_out):
+    few = Dataset("few", examples(np.repeat([0, 1, 2], [2, 5, 200])), examples([0, 1, 2]), ("a", "b", "c"))
+    training, validation = split_validation(few, fraction, seed=1)
+    assert np.bincount(validation.labels).tolist() == held_out
+    assert (np.bincount(training.labels) + held_out).tolist() == [2, 5, 200]
+    (note,) = small_class_notes(few, fraction)
+    assert note.startswith(f"note: dataset.validation={fraction:g} is less than one image, or all of them, in ")
+    assert "'a' with 2 to train on" in note
+
+
+def test_nothing_is_said_of_classes_that_are_large_enough(dataset):
+    assert small_class_notes(dataset, 0.1) == small_class_notes(dataset, "last") == ()
 
 
 def test_last_may_not_take_a_whole_class():

@@ -31,26 +31,47 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
 def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[ImageSource, ImageSource]:
     """Splits the train images into (train, validation), both in their old order.
 
-    `validation` is a fraction, drawn from every class, or "last": the last tenth of the rows, as `fit` of Keras takes
-    it for `validation_split=0.1`. Raises ConfigError if a class is left without an image to learn from or, for a
-    fraction, to validate on.
+    `validation` is a fraction, drawn from every class, at least one image of it and not all; or "last": the last tenth
+    of the rows, as `fit` of Keras takes it for `validation_split=0.1`. Raises ConfigError if a class is left without an
+    image to learn from or, for a fraction, to validate on.
     """
     labels = dataset.train.labels
     if isinstance(validation, str):
         held_out = np.arange(len(labels) - max(1, len(labels) // 10), len(labels))
     else:
-        held_out = _fraction_of_each_class(labels, validation, (seed, _VALIDATION))
+        held_out = _fraction_of_each_class(labels, validation, (seed, _VALIDATION), least=1)
         _require_all_classes(dataset, labels[held_out], f"dataset.validation={validation:g}")
     kept = np.setdiff1d(np.arange(len(labels)), held_out)
     _require_all_classes(dataset, labels[kept], f"dataset.validation={validation}")
     return dataset.train.take(kept), dataset.train.take(held_out)
 
 
-def _fraction_of_each_class(labels: np.ndarray, share: float, key: tuple[int, int]) -> np.ndarray:
-    """Sorted indices of round(share * count) examples of every class."""
+def small_class_notes(dataset: Dataset, validation: float | str) -> tuple[str, ...]:
+    """What to say of classes for which a fraction of their images would have been none, or all of them."""
+    if isinstance(validation, str):
+        return ()
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    held_out = np.round(validation * counts)
+    small = np.flatnonzero((held_out < 1) | (held_out >= counts))
+    if not len(small):
+        return ()
+    note = (
+        f"note: dataset.validation={validation:g} is less than one image, or all of them, in {len(small):,} "
+        f"{'class' if len(small) == 1 else 'classes'}, such as '{dataset.class_names[small[0]]}' with "
+        f"{counts[small[0]]:,} to train on; both parts have at least one of each"
+    )
+    return (note,)
+
+
+def _fraction_of_each_class(labels: np.ndarray, share: float, key: tuple[int, int], least: int = 0) -> np.ndarray:
+    """Sorted indices of round(share * count) examples of every class, and of `least` at least, in and out."""
     generator = np.random.default_rng(key)
-    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    return np.sort(np.concatenate([generator.permutation(m)[: round(share * len(m))] for m in members]))
+    chosen = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = min(max(round(share * len(members)), least), len(members) - least)
+        chosen.append(generator.permutation(members)[:count])
+    return np.sort(np.concatenate(chosen))
 
 
 def _require_all_classes(dataset: Dataset, labels: np.ndarray, setting: str) -> None:

@@ -1,5 +1,6 @@
 """From config to a compiled model and its data: all that a run is before it has a directory."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ def prepare(config: Config) -> Prepared:
     devices = Devices(config)
     dataset = sources.load_dataset(config)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
+    notes = split.small_class_notes(dataset, config.dataset.validation)
+    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
     network, model = new_model(config, training, dataset.class_names, devices)
     return Prepared(devices, dataset, training, validation, network, model)
 
