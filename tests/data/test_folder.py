@@ -45,6 +45,32 @@ def single(tmp_path):
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("Train", "Test"), ("training", "testing"), ("train", "val"), ("pets/v2/train", "pets/v2/valid")],
+)
+def test_parts_have_other_usual_names_too(tmp_path, train, test):
+    write_classes(tmp_path / train, ["cat", "dog"], 3)
+    write_classes(tmp_path / test, ["cat", "dog"], 2, seed=1)
+    dataset = load_folder(str(tmp_path), 8)
+    assert dataset.train.paths[0] == f"{tmp_path}/{train}/cat/0.png"
+    assert dataset.test.paths.tolist() == [
+        f"{tmp_path}/{test}/{name}/{row}.png" for name in ("cat", "dog") for row in (0, 1)
+    ]
+    said = [f"note: the pictures are read from {tmp_path}/pets/v2, the only folder in {tmp_path}"] * ("pets" in train)
+    if "val" in test:
+        said.append(
+            f"note: there is no folder test in {(tmp_path / test).parent}, so {tmp_path / test} is the test set"
+        )
+    assert list(dataset.notes) == said
+
+
+def test_a_train_folder_alone_is_split(tmp_path):
+    write_classes(tmp_path / "train", ["cat", "dog"], 10)
+    dataset = load_folder(str(tmp_path), 8)
+    assert (len(dataset.train), len(dataset.test), dataset.class_names) == (16, 4, ("cat", "dog"))
+
+
 def test_train_and_test_folders(parts):
     dataset = load_folder(str(parts), 8)
     assert (dataset.class_names, dataset.notes) == (("cat", "dog"), ())
@@ -150,9 +176,9 @@ FAULTS = {
         lambda root: write_picture(root / "test/bird/0.png", 7),
         "{root}/train: lacks 1 of the classes in {root}/test, such as 'bird'; both need the same",
     ),
-    "test is missing": (
-        lambda root: shutil.rmtree(root / "test"),
-        "{root}/train/cat: is a folder where only pictures belong; dataset.root must hold train/CLASS/*",
+    "classes are one deeper": (
+        lambda root: (root / "test").rename(root / "rest"),
+        "{root}/rest/cat: is a folder where only pictures belong; dataset.root must hold train/CLASS/*",
     ),
     "folder in a class": (
         lambda root: (root / "train/cat/more").mkdir(),

@@ -19,11 +19,17 @@ SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif".split())
 CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir"))  # besides hidden files
 LAYOUT = "dataset.root must hold train/CLASS/* and test/CLASS/*, or CLASS/*"
 
+# What the parts are called, the best name first; where there is no test set, the validation set is it.
+_PARTS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+
 Classes = dict[str, list[str]]  # class name -> paths of its pictures
 
 
 def load_folder(root: str, side: int) -> Dataset:
     """Reads ROOT/train/CLASS/* and ROOT/test/CLASS/*, or ROOT/CLASS/*; pictures are scaled to `side` x `side`.
+
+    Parts may have other usual names (training, testing, and val where there is no test), and folders with nothing but
+    one folder may be around it all.
 
     Without a test part, a fifth of every class is it. Labels follow the alphabetical order of the classes' names.
 
@@ -37,7 +43,10 @@ def load_folder(root: str, side: int) -> Dataset:
 
 def _load(root: Path, side: int) -> Dataset:
     left_out: list[str] = []
-    parts = _parts(root, left_out)
+    inside = _unwrapped(root)
+    parts, notes = _parts(inside, left_out)
+    if inside != root:
+        notes = (f"note: the pictures are read from {inside}, the only folder in {root}", *notes)
     names = tuple(parts["train"])
     rows = [
         (path, label, part == "test")
@@ -57,25 +66,48 @@ def _load(root: Path, side: int) -> Dataset:
         train=pictures.take(np.flatnonzero(~in_test)),
         test=pictures.take(np.flatnonzero(in_test)),
         class_names=names,
-        notes=(*_left_out_note(left_out), *copy_notes(paths, labels, in_test, digests)),
+        notes=(*notes, *_left_out_note(left_out), *copy_notes(paths, labels, in_test, digests)),
         fingerprint=_fingerprint(names, labels, in_test, digests),
     )
 
 
-def _parts(root: Path, left_out: list[str]) -> dict[str, Classes]:
-    """The pictures of "train" and "test", or all as "train"; what is of no use is added to `left_out`."""
+def _unwrapped(root: Path) -> Path:
+    """The folder inside folders that hold nothing but one folder, as archives often do; `root` if it is none."""
+    while True:
+        entries = _entries(root)
+        if (
+            len(entries) != 1
+            or not entries[0].is_dir()
+            or not any(entry.is_dir() for entry in _entries(entries[0].path))
+        ):
+            return root
+        root = Path(entries[0].path)
+
+
+def _parts(root: Path, left_out: list[str]) -> tuple[dict[str, Classes], tuple[str, ...]]:
+    """The pictures of "train" and "test", or all as "train", and notes; what is of no use is added to `left_out`."""
     entries = {entry.name: entry for entry in _entries(root) if entry.is_dir()}
-    if not {"train", "test"} <= entries.keys():
-        return {"train": _classes(root, left_out)}
-    left_out += [entry.path for name, entry in entries.items() if name not in ("train", "test")]
-    parts = {part: _classes(root / part, left_out) for part in ("train", "test")}
+    names = {part: _first(entries, _PARTS[part]) for part in _PARTS}
+    if None in names.values():
+        return {"train": _classes(root, left_out)}, ()
+    folders = {part: root / str(name) for part, name in names.items()}
+    left_out += [entry.path for name, entry in entries.items() if name not in names.values()]
+    parts = {part: _classes(folder, left_out) for part, folder in folders.items()}
     for part, other in (("train", "test"), ("test", "train")):
         if missing := sorted(parts[part].keys() - parts[other].keys()):
             raise DataError(
-                f"{root / other}: lacks {len(missing):,} of the classes in {root / part}, such as '{missing[0]}'; both "
-                "need the same"
+                f"{folders[other]}: lacks {len(missing):,} of the classes in {folders[part]}, such as '{missing[0]}'; "
+                "both need the same"
             )
-    return parts
+    if str(names["test"]).lower() in _PARTS["test"][:2]:
+        return parts, ()
+    return parts, (f"note: there is no folder test in {root}, so {folders['test']} is the test set",)
+
+
+def _first(entries: dict[str, os.DirEntry[str]], wanted: tuple[str, ...]) -> str | None:
+    """The folder whose name, in upper or lower case, comes first in `wanted`; None if there is none."""
+    found = {name.lower(): name for name in entries}
+    return next((found[name] for name in wanted if name in found), None)
 
 
 def _classes(folder: Path, left_out: list[str]) -> Classes:
