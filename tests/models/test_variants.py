@@ -51,6 +51,12 @@ def test_fast_has_the_parameters_of_its_parts():
     assert trainable(build(*FAST, "model.pooling=attention", classes=100)) == total + 129 == 618_453
 
 
+@pytest.mark.parametrize(("name", "published"), [("vit_tiny", 5_717_416), ("vit_small", 22_050_664)])
+def test_named_models_have_the_parameters_of_their_papers(name, published):
+    """DeiT, arXiv 2012.12877: 5.7 and 22.1 million; those of timm's vit_tiny_patch16_224 and vit_small_patch16_224."""
+    assert trainable(build(f"model={name}", classes=1000)) == published
+
+
 def convolved(x, kernel, stride):
     """[B, S, S, C] with a kernel [3, 3, C, D], zeros outside; strided as TensorFlow does where the size is even."""
     B, S, _, C = x.shape
@@ -252,10 +258,16 @@ rng = np.random.default_rng(0)
 x, kernel = rng.normal(size=(2, 5, 4, 3)).astype("float32"), rng.normal(size=(3, 3, 3)).astype("float32")
 expected = keras.ops.depthwise_conv(x, kernel[..., None], padding="same", data_format="channels_last")
 np.testing.assert_allclose(depthwise(x, kernel), expected, rtol=1e-4, atol=1e-5)
+
+from vit_train.models.self_attention import SelfAttention
+layer, x = SelfAttention(2, 4), rng.normal(size=(3, 5, 16)).astype("float32")
+layer.build(x.shape)
+assert layer.projects_at_once(x)
+np.testing.assert_allclose(layer(x, training=True), layer(x, training=False), rtol=1e-4, atol=1e-5)
 """
 
 
-def test_the_depthwise_convolution_of_jax_is_that_of_keras(run_on):
+def test_the_fused_operations_of_jax_are_those_of_keras(run_on):
     run_on("jax", ON_JAX)
 
 

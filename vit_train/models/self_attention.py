@@ -42,6 +42,8 @@ class SelfAttention(keras.layers.MultiHeadAttention):
     def call(
         self, x_BND: Any, training: bool | None = None, return_attention_scores: bool = False, mask: Any = None
     ) -> Any:
+        if training and not return_attention_scores and mask is None and self.projects_at_once(x_BND):
+            return self._at_once(x_BND)
         if return_attention_scores or mask is not None or not self.fuses(x_BND):
             options = {"training": training, "return_attention_scores": return_attention_scores}
             return super().call(x_BND, x_BND, value_mask=mask, **options)
@@ -70,6 +72,29 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         _, tokens, width = x_BND.shape
         return tokens is not None and min(self.key_dim, self.value_dim) >= width
 
+    def projects_at_once(self, x_BND: Any) -> bool:
+        """Whether heads are narrow and nothing is dropped, so that one product may make queries, keys and values."""
+        if not (kernels.fused() and self.plain and len(x_BND.shape) == 3) or self.dropout > 0:
+            return False
+        _, tokens, width = x_BND.shape
+        return tokens is not None and self.key_dim == self.value_dim < width
+
+    def _at_once(self, x_BND: Any) -> Any:
+        """In training: one matrix product in place of three, and a softmax of one loop each way."""
+        _, tokens, width = x_BND.shape
+        heads, inner = (self.num_heads, self.key_dim), self.num_heads * self.key_dim
+        parts = (self.query_dense, self.key_dense, self.value_dense)
+        kernel = ops.concatenate([ops.reshape(part.kernel, (width, inner)) for part in parts], axis=1)
+        bias = ops.concatenate([ops.reshape(part.bias, (inner,)) for part in parts], axis=0)
+        projected = ops.matmul(ops.reshape(x_BND, (-1, width)), kernel) + bias
+        split = ops.transpose(ops.reshape(projected, (-1, tokens, 3, *heads)), (2, 0, 3, 1, 4))
+        q_BHNK, k_BHNK, v_BHNK = ops.unstack(split, 3, axis=0)
+        scores_BHNN = ops.matmul(q_BHNK * self.key_dim**-0.5, ops.transpose(k_BHNK, (0, 1, 3, 2)))
+        context_BHNK = ops.matmul(softmax(scores_BHNN), v_BHNK)
+        context = ops.reshape(ops.transpose(context_BHNK, (0, 2, 1, 3)), (-1, inner))
+        y = ops.matmul(context, ops.reshape(self.output_dense.kernel, (inner, width))) + self.output_dense.bias
+        return ops.reshape(y, (-1, tokens, width))
+
     def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> Any:
         return super().compute_output_shape(input_shape, input_shape)
 
@@ -90,6 +115,29 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         value, output = self.value_dense, self.output_dense
         kernel = ops.einsum("dhk,hke->hde", value.kernel, output.kernel)
         return kernel, ops.einsum("hk,hke->he", value.bias, output.kernel)
+
+
+def softmax(scores: Any) -> Any:
+    """Softmax over the last axis, float32 inside."""
+
+    def computed(scores: Any) -> Any:
+        weights = _softmax(scores)
+        return weights, lambda dy: _softmax_gradient(weights, dy)
+
+    return ops.custom_gradient(computed)(scores)
+
+
+@fused
+def _softmax(scores: Any) -> Any:
+    z = ops.cast(scores, "float32")
+    z = ops.exp(z - ops.max(z, axis=-1, keepdims=True))
+    return ops.cast(z / ops.sum(z, axis=-1, keepdims=True), scores.dtype)
+
+
+@fused
+def _softmax_gradient(weights: Any, dy: Any) -> Any:
+    p, dy = ops.cast(weights, "float32"), ops.cast(dy, "float32")
+    return ops.cast(p * (dy - ops.sum(p * dy, axis=-1, keepdims=True)), weights.dtype)
 
 
 def attend(queries_BMD: Any, x_BND: Any, rate: float, seed: Any) -> tuple[Any, Any]:
