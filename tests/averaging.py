@@ -1,6 +1,7 @@
 """What must hold of averaged weights on every backend; test_averaging.py runs it on TensorFlow and on JAX."""
 
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
@@ -54,35 +55,44 @@ def follow_the_formula():
 
 
 def stopped_in_validation(train, config):
-    """The run directory of a run that gets a SIGTERM in the validation of its second epoch."""
-    end = trainer._Watcher.on_test_batch_end
+    """The run directory of a run that gets a SIGTERM in the validation of its second epoch, with its checkpoint.
+
+    What is saved are the weights that training had come to, and not their averages.
+    """
+    end, weights = trainer._Watcher.on_test_batch_end, []
 
     def stop(self, batch, logs=None):
         if self.trainer.progress.rows:
             self.trainer.stop.signal = 15
         end(self, batch, logs)
 
-    trainer._Watcher.on_test_batch_end = stop
-    try:
-        train(config)
-    except Interrupted:
-        return RunDir(next(Path(config.outputs).glob("*/*")))
-    finally:
-        trainer._Watcher.on_test_batch_end = end
-    raise AssertionError("the run was not stopped")
+    def recording(model, sync):
+        weights[:] = values(model.trainable_variables)
+        return averaged(model, sync)
+
+    with (
+        mock.patch.object(trainer._Watcher, "on_test_batch_end", stop),
+        mock.patch.object(trainer, "averaged", recording),
+    ):
+        try:
+            train(config)
+        except Interrupted:
+            run = RunDir(next(Path(config.outputs).glob("*/*")))
+    saved = checkpoint.load(run.checkpoints)[0]
+    ours, averages = weights_and_averages(saved.latest, saved.latest)
+    assert equal(ours, weights)
+    assert not equal(ours, averages)
+    return run
 
 
 def survive_a_stop(config, train, load):
-    """The state of a run stopped in validation is that of training; it ends as one that was not stopped."""
+    """A run stopped in validation ends as one that was not stopped; the average of the best epoch is the model."""
     from killing import differences, result_of
 
     run = stopped_in_validation(train, config)
-    saved = checkpoint.load(run.checkpoints)[0]
     resumed = train(load([f"resume={run.path}"]))
     whole = train(config)
     assert differences(result_of(run.path), result_of(Path(whole.run_dir))) == []
-    # The averages of the saved step are no weights of it, and those of the best epoch are the weights that are kept.
-    assert not equal(*weights_and_averages(saved.latest, saved.latest))
     end = checkpoint.load(run.checkpoints)[0]
     assert resumed.best_epoch == 2
     assert equal(*weights_and_averages(end.best, end.latest))

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -101,6 +102,17 @@ def test_a_finished_run_is_extended_as_if_it_had_been_longer(tiny):
     train(tiny(f"resume={short.run_dir}", "train.epochs=2"))
     long = train(tiny("train.epochs=2"))
     assert differences(result_of(Path(short.run_dir)), result_of(Path(long.run_dir))) == []
+
+
+def test_frozen_variables_stay_as_they_were(tiny):
+    freeze = "optimizer.groups=[{match:embedding,learning_rate:0}]"
+    runs = [train(tiny(freeze, f"train.epochs={epochs}")) for epochs in (1, 2)]
+    short, long = (checkpoint.load(Path(run.run_dir) / "checkpoints")[0].latest for run in runs)
+    same = {name.split("/", 2)[2]: np.array_equal(short[name], long[name]) for name in short if "/kernel" in name}
+    assert {name for name, is_same in same.items() if is_same} == {"embedding/projection/kernel"}
+    assert len(same) > 5
+    log = (Path(runs[0].run_dir) / "train.log").read_text()
+    assert re.search(r" embedding +3 +\d+ +0 +0\n", log)
 
 
 def test_placements_train_alike(tiny):

@@ -27,9 +27,8 @@ config = load_config([*TINY, *sys.argv[2:], "compute.backend=jax", "compute.devi
 backend.configure(config.compute, config.seed)
 import averaging
 from vit_train.run import train
-from vit_train.rundir import resume
 averaging.follow_the_formula()
-averaging.survive_a_stop(config, train, resume.load)
+averaging.stopped_in_validation(train, config)
 """
 
 
