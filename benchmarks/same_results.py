@@ -44,7 +44,8 @@ def noting(self, *arguments, callbacks=(), **options):
     return fit(self, *arguments, callbacks=[*callbacks, Note()], **options)
 
 keras.Model.fit = noting
-sys.exit(main(sys.argv[2:]))
+sys.argv[1:] = sys.argv[2:]
+sys.exit(main())
 """
 
 

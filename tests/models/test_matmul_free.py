@@ -126,7 +126,7 @@ def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
         model.train_on_batch(x, y)
     model.save(tmp_path / "model.keras")
     reloaded = keras.saving.load_model(tmp_path / "model.keras")
-    arrays = state.all_arrays(model)
+    arrays = state.all_arrays(model, model.metrics_variables)
     state.assign(arrays, ("model", resumed.variables), ("optimizer", resumed.optimizer.variables))
     for mine, theirs in zip(reloaded.variables, model.variables, strict=True):
         if "seed" in theirs.path:  # Keras does not keep the seeds of dropout in .keras files

@@ -31,6 +31,9 @@ class AnyModelConfig:
         """Whether its weights are also to be written as ternary.npz."""
         return False
 
+    def require_size(self, key: str, size: int) -> None:
+        """Raises ConfigError, about `key`, unless the same weights take images of `size` pixels, too."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatchModelConfig(AnyModelConfig):
@@ -44,6 +47,10 @@ class PatchModelConfig(AnyModelConfig):
                                       fills_memory=True, minimum=1)  # fmt: skip
     dropout: float = key("dropout rate inside the blocks", minimum=0, below=1)
     head_dropout: float = key("dropout rate in the head", minimum=0, below=1)
+
+    def require_size(self, key: str, size: int) -> None:
+        if size % self.patch_size:
+            raise ConfigError(f"{key}={size}: must be a multiple of model.patch_size={self.patch_size}")
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size:
@@ -119,6 +126,14 @@ class VitConfig(PatchModelConfig):
         """How many tokens come before those of the image."""
         return int(self.pooling == "class_token") + self.register_tokens
 
+    def require_size(self, key: str, size: int) -> None:
+        super().require_size(key, size)
+        if self.pooling == "flatten":
+            raise ConfigError(
+                f"{key}={size}: model.pooling=flatten has weights for each token of one size only; "
+                "use model.pooling=average, attention or class_token"
+            )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.stem == "conv" and (self.patch_size < 2 or self.patch_size & (self.patch_size - 1)):
@@ -148,6 +163,12 @@ class MatmulFreeConfig(PatchModelConfig):
     @property
     def packs_ternary(self) -> bool:
         return self.export_ternary
+
+    def require_size(self, key: str, size: int) -> None:
+        raise ConfigError(
+            f"{key}={size}: model=matmul_free has weights for each token of model.image_size={self.image_size}, and "
+            "takes no other size"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,8 +157,21 @@ class TrainConfig:
         above=0,
         below=1,
     )
+    low_resolution: int | None = key(
+        "side of the images in the first epochs, in pixels, which makes these faster; null has no such epochs",
+        absent=None,
+        minimum=1,
+    )
+    low_resolution_epochs: int = key("epochs with images of low_resolution", absent=0, minimum=0)
     early_stopping: EarlyStoppingConfig
     checkpoint: CheckpointConfig
+
+    def __post_init__(self) -> None:
+        if (self.low_resolution is None) != (self.low_resolution_epochs == 0):
+            raise ConfigError(
+                f"train.low_resolution={self.low_resolution or 'null'}: with train.low_resolution_epochs="
+                f"{self.low_resolution_epochs}: set both, or neither"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +242,8 @@ class Config:
                 "augment.placement=device: batches cannot be mixed after they are split over the devices of "
                 "compute.devices=all; use augment.placement=host"
             )
+        if self.train.low_resolution is not None:
+            self.model.require_size("train.low_resolution", self.train.low_resolution)
         warmup = self.schedule.warmup
         if warmup.unit == "epoch" and warmup.value > self.train.epochs:
             raise ConfigError(

@@ -28,11 +28,13 @@ def steps_per_epoch(examples: int, config: Config) -> int:
     return min(whole, config.train.steps_per_epoch or whole)
 
 
-def training_batches(train: ImageSource, config: Config, first: int, last: int) -> tf.data.Dataset:
-    """Batches number `first` to `last` - 1 of a run, in order and augmented."""
+def training_batches(
+    train: ImageSource, config: Config, first: int, last: int, size: int | None = None
+) -> tf.data.Dataset:
+    """Batches number `first` to `last` - 1 of a run, in order and augmented; of `size` pixels or model.image_size."""
     labels, count = tf.constant(train.labels), len(train)
     steps, batch_size = steps_per_epoch(count, config), config.train.batch_size
-    seed, size, augment = config.seed, config.model.image_size, config.augment
+    seed, size, augment = config.seed, size or config.model.image_size, config.augment
     classes = int(train.labels.max()) + 1  # a split leaves no class without an image to learn from
 
     def batch(step: tf.Tensor) -> Any:
@@ -45,7 +47,7 @@ def training_batches(train: ImageSource, config: Config, first: int, last: int) 
             wanted = epoch < config.train.epochs - augment.mix_off_epochs
             parameters = {**parameters, **draw_mix(augment, seed, step, wanted, tf.size(examples), size)}
             targets = mix_targets(targets, classes, parameters, size)
-        return _inputs(images, parameters, config), targets
+        return _inputs(images, parameters, config, size), targets
 
     return _made_ahead(tf.data.Dataset.range(first, last), batch)
 
@@ -69,7 +71,7 @@ def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset
 
     def batch(images: tf.Tensor, labels: tf.Tensor) -> Any:
         parameters = unvaried(config.augment, tf.shape(images)[0], examples.size, config.model.image_size)
-        return _inputs(images, parameters, config), labels
+        return _inputs(images, parameters, config, config.model.image_size), labels
 
     return _made_ahead(raw_batches(examples, config.train.batch_size), batch)
 
@@ -114,10 +116,10 @@ def _made_ahead(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.da
     return dataset.map(function, tf.data.AUTOTUNE).prefetch(2).with_options(options)
 
 
-def _inputs(images: tf.Tensor, parameters: Parameters, config: Config) -> Any:
+def _inputs(images: tf.Tensor, parameters: Parameters, config: Config, size: int) -> Any:
     if config.augment.placement == "device":
         return {"images": images, **parameters}
-    return apply(images, parameters, config.model.image_size)
+    return apply(images, parameters, size)
 
 
 _faults: list[DataError] = []  # met while batches were made

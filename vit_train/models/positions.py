@@ -1,20 +1,8 @@
-"""Tables of positions for another number of tokens."""
-
-import math
+"""Tables of positions for another number of tokens, as one product with a matrix."""
 
 import numpy as np
 
 _A = -0.5  # of the cubic kernel, as in Pillow and in PyTorch's bicubic resize with antialiasing
-
-
-def resample_positions(table_ND: np.ndarray, side: int, prefix: int = 0) -> np.ndarray:
-    """Positions float [N, D] of a square grid -> float64 [prefix + side * side, D] of a grid of side * side tokens.
-
-    The first `prefix` rows, of a class token or registers, stay as they are. Bicubic with antialiasing.
-    """
-    own_PD, grid_ND = table_ND[:prefix], table_ND[prefix:]
-    matrix = grid_matrix(math.isqrt(len(grid_ND)), side)
-    return np.concatenate([own_PD, matrix @ grid_ND])
 
 
 def grid_matrix(old: int, new: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from vit_train.models.layers import INITIALIZERS, TRUNCATED_NORMAL, Shape, register
+from vit_train.models.positions import grid_matrix
 
 
 @register
@@ -177,10 +178,8 @@ class TokenEmbedding(keras.layers.Layer):
         if self.position_embedding == "sincos":
             return self._with_class_token(sincos_positions(tokens, self.width))
         old, new = math.isqrt(self.positions.shape[0] - first), math.isqrt(tokens)
-        table = ops.reshape(ops.cast(self.positions[first:], "float32"), (1, old, old, self.width))
-        options = {"interpolation": "bicubic", "antialias": True, "data_format": "channels_last"}
-        table = ops.reshape(ops.image.resize(table, (new, new), **options), (tokens, self.width))
-        return ops.concatenate([self.positions[:first], table], axis=0)
+        matrix = grid_matrix(old, new).astype("float32")
+        return ops.concatenate([self.positions[:first], ops.matmul(matrix, self.positions[first:])], axis=0)
 
     def _with_class_token(self, table_ND: np.ndarray) -> np.ndarray:
         return np.pad(table_ND, ((int(self.class_token), 0), (0, 0)))

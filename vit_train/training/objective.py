@@ -20,6 +20,7 @@ from vit_train.data.pipeline import steps_per_epoch
 from vit_train.errors import ConfigError
 from vit_train.metrics import Metric
 from vit_train.models.resample import Augment, augmentation_inputs
+from vit_train.models.resolution import at_size
 from vit_train.training.optimizer import build_optimizer
 
 
@@ -28,14 +29,27 @@ def compile_model(
 ) -> keras.Model:
     """The network to be trained on `training`; raises ConfigError if a class with a weight is not in `class_names`."""
     weights = class_weights(config.loss, training.labels, class_names)
-    model = _with_resampling(network, config, training.size)
-    model.compile(
-        optimizer=build_optimizer(config, model, steps_per_epoch(len(training), config)),
-        loss=CrossEntropy(config.loss.label_smoothing, weights),
-        weighted_metrics=[FiniteCrossEntropy(), Accuracy(name="accuracy"), TopAccuracy(5, name="top5_accuracy")],
-    )
-    # Keras makes these variables with the first batch; a checkpoint is restored before that.
-    model.optimizer.build(model.trainable_variables)
+    model = _with_resampling(network, config, training.size, config.model.image_size)
+    optimizer = build_optimizer(config, model, steps_per_epoch(len(training), config))
+    # Keras makes its variables with the first batch; a checkpoint is restored before that.
+    optimizer.build(model.trainable_variables)
+    return _compile(model, optimizer, CrossEntropy(config.loss.label_smoothing, weights))
+
+
+def compile_early(network: keras.Model, model: keras.Model, training: ImageSource, config: Config) -> keras.Model:
+    """A compiled model with the weights and the optimizer of `model`, for images of train.low_resolution pixels.
+
+    `network` is the one in `model`. What both do is one training; only the metrics of an epoch are apart.
+    """
+    assert config.train.low_resolution is not None
+    smaller = at_size(network, config.train.low_resolution)
+    early = _with_resampling(smaller, config, training.size, config.train.low_resolution)
+    return _compile(early, model.optimizer, model.loss)
+
+
+def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss) -> keras.Model:
+    metrics = [FiniteCrossEntropy(), Accuracy(name="accuracy"), TopAccuracy(5, name="top5_accuracy")]
+    model.compile(optimizer=optimizer, loss=loss, weighted_metrics=metrics)
     with keras.StatelessScope():  # several replicas of TensorFlow cannot count outside of a step
         model.compute_metrics(None, np.zeros(1, "int32"), np.zeros((1, model.output_shape[-1]), "float32"))
     return model
@@ -141,15 +155,16 @@ class TrainedModel(keras.Model):
         return super().compute_metrics(x, y, y_pred, once)
 
 
-def _with_resampling(network: keras.Model, config: Config, source: tuple[int, int]) -> keras.Model:
+def _with_resampling(network: keras.Model, config: Config, source: tuple[int, int], size: int) -> keras.Model:
     """A model of the same layers to compile, so that `network` stays free of what belongs to training.
 
-    The augmentation is in front if it is placed on the device; `source` is (height, width) of the images.
+    The augmentation is in front if it is placed on the device; `source` is (height, width) of the images, and the
+    network sees `size` x `size` pixels.
     """
     if config.augment.placement == "host":
         return TrainedModel(network.input, network.output, name="on_host")
     inputs = augmentation_inputs(config.augment, source)
-    augmented = Augment(config.model.image_size, name="augment")(inputs)
+    augmented = Augment(size, name="augment")(inputs)
     return TrainedModel(inputs, network(augmented), name="on_device")
 
 

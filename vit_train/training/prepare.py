@@ -12,7 +12,7 @@ from vit_train.data.images import Dataset, ImageSource
 from vit_train.machine import backend
 from vit_train.models import build, preprocessing
 from vit_train.training.distribution import Devices
-from vit_train.training.objective import compile_model
+from vit_train.training.objective import compile_early, compile_model
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Prepared:
     validation: ImageSource
     network: keras.Model
     model: keras.Model
+    early: keras.Model | None  # what is trained in the epochs of train.low_resolution, if there are any
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -47,7 +48,11 @@ def prepare(config: Config) -> Prepared:
     notes = split.small_class_notes(dataset, config.dataset.validation)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
     network, model = new_model(config, training, dataset.class_names, devices)
-    return Prepared(devices, dataset, training, validation, network, model)
+    early = None
+    if config.train.low_resolution is not None:
+        with devices.scope():
+            early = compile_early(network, model, training, config)
+    return Prepared(devices, dataset, training, validation, network, model, early)
 
 
 def new_model(

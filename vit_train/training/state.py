@@ -14,10 +14,10 @@ def model_arrays(model: keras.Model) -> Arrays:
     return _arrays("model", model.variables)
 
 
-def all_arrays(model: keras.Model) -> Arrays:
-    """These, the optimizer's slots and the metrics of the running epoch."""
-    optimizer, metrics = _arrays("optimizer", model.optimizer.variables), _arrays("metrics", model.metrics_variables)
-    return {**model_arrays(model), **optimizer, **metrics}
+def all_arrays(model: keras.Model, metrics: list[Any]) -> Arrays:
+    """These, the optimizer's slots and `metrics`, the variables that hold those of the running epoch."""
+    optimizer = _arrays("optimizer", model.optimizer.variables)
+    return {**model_arrays(model), **optimizer, **_arrays("metrics", metrics)}
 
 
 def assign(arrays: Arrays, *sources: tuple[str, list[Any]]) -> None:

@@ -41,7 +41,10 @@ class Progress:
 
 
 class Trainer:
-    """A compiled model in training, with its data and its progress."""
+    """A compiled model in training, with its data and its progress.
+
+    In the first train.low_resolution_epochs, `early` is trained in its place: the same weights, for smaller images.
+    """
 
     def __init__(
         self,
@@ -51,8 +54,11 @@ class Trainer:
         config: Config,
         run: RunDir,
         devices: Devices,
+        early: keras.Model | None = None,
     ) -> None:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
+        self.early = early
+        self.running = model  # the one of the two that was in `fit` or `evaluate` last
         self.steps = steps_per_epoch(len(training), config)
         self.devices = devices
         self.validation = sharded(evaluation_batches(validation, config), devices.count)
@@ -136,23 +142,26 @@ class Trainer:
         """Writes a checkpoint; unlike elsewhere, a stop request does not get in between."""
         self._sync()
         self.progress.seconds = time.monotonic() - self.epoch_began
-        arrays = state.all_arrays(self.model)
+        arrays = state.all_arrays(self.model, self.running.metrics_variables)
         checkpoint.save(self.run.checkpoints, Checkpoint(arrays, self.best, dataclasses.asdict(self.progress)))
         self.saved_step, self.saved_rows, self.saved_at = self.progress.step, len(self.progress.rows), time.monotonic()
 
     def _sync(self) -> None:
         if keras.config.backend() == "jax":
-            self.model.jax_state_sync()  # it keeps the variables of a running epoch elsewhere
+            self.running.jax_state_sync()  # it keeps the variables of a running epoch elsewhere
 
     def _epoch(self) -> None:
         progress, end = self.progress, (len(self.progress.rows) + 1) * self.steps
         self.epoch_began = time.monotonic() - progress.seconds
         self.display.start_epoch(len(progress.rows) + 1)
         if progress.trained is None:
-            batches = training_batches(self.training, self.config, progress.step, end)
+            size = None
+            if self.early and len(progress.rows) < self.settings.low_resolution_epochs:
+                self.running, size = self.early, self.settings.low_resolution
+            batches = training_batches(self.training, self.config, progress.step, end, size)
             batches = sharded(batches, self.devices.count)
             options = {"verbose": 0, "shuffle": False}  # the batches come in their order
-            logs = self.model.fit(
+            logs = self.running.fit(
                 batches, steps_per_epoch=end - progress.step, callbacks=[self.watcher], **options
             ).history
             self.require_finite_steps()
@@ -160,6 +169,7 @@ class Trainer:
             speed = images / (time.monotonic() - self.epoch_began)
             progress.trained = measured({name: values[0] for name, values in logs.items()}, TRAINING)
             progress.trained["images_per_second"] = speed
+        self.running = self.model
         self.display.start_validation()
         with averaged(self.model, self._sync):
             logs = self.model.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
