@@ -221,3 +221,9 @@ def test_any_bytes_are_a_picture_or_one_sentence(tmp_path_factory, whole, data):
         assert "\n" not in str(error)
     else:
         assert (pixels.shape, pixels.dtype) == ((16, 24, 3), np.uint8)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(DataError, match=r"x\.png: is a pipe, a socket or a device and no file; remove it"):
+        read_image_file(tmp_path / "x.png", 8, 8)

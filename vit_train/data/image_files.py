@@ -1,6 +1,7 @@
 """Picture files of any size and kind -> pixels of the size asked for."""
 
 import os
+import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,9 +29,13 @@ def read_image_file(path: Path, height: int, width: int) -> npt.NDArray[np.uint8
     It is turned as its EXIF block says; of an animation it is the first frame, of a transparent picture what is seen on
     white, and 16 bits are scaled to 8.
 
-    Raises DataError, naming the file, if it is absent, unreadable, empty, damaged, too large, or not in FORMATS.
+    Raises DataError, naming the file, if it is absent, unreadable, empty, damaged, too large, no file but a pipe or a
+    device, or not in FORMATS.
     """
     try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # to open a pipe is to wait for its other end
+            raise DataError(f"{path}: is a pipe, a socket or a device and no file; remove it")
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise DataError(f"{path}: is empty, it has 0 bytes; replace or remove it")
