@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,6 +39,41 @@ def test_newton_schulz_is_that_of_the_reference(shape):
     assert 0.6 < singular.min() <= singular.max() < 1.3
     half = np.asarray(orthogonal(matrix, "bfloat16"))
     assert np.linalg.norm(half - ours) < 0.1 * np.linalg.norm(ours)
+
+
+@pytest.mark.parametrize(
+    ("path", "shape", "expected"),
+    [
+        ("block_0/attention/query/kernel", (64, 4, 16), (64, 64)),
+        ("block_0/attention/attention_output/kernel", (4, 16, 64), (64, 64)),
+        ("block_0/mlp_hidden/kernel", (64, 128), (64, 128)),
+        ("conv2_block1/conv/kernel", (3, 3, 16, 32), (144, 32)),
+        ("block_0/convolution/kernel", (3, 3, 128), None),
+        ("block_0/depthwise/kernel", (3, 3, 128, 1), None),
+        ("block_0/attention/query/bias", (4, 16), None),
+        ("block_0/norm/gamma", (64,), None),
+    ],
+)
+def test_what_is_a_matrix(path, shape, expected):
+    from vit_train.training.muon import matrix_shape
+
+    assert matrix_shape(SimpleNamespace(path=path, shape=shape)) == expected
+
+
+def test_the_step_has_the_shape_of_the_variable_where_a_graph_does_not_know_the_gradient_s():
+    import tensorflow as tf
+
+    from vit_train.training.muon import muon_step
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 6])], autograph=False)
+    def step(gradient):
+        found, _ = muon_step(tf.zeros((4, 6)), gradient, 0.95, (4, 6), "float32")
+        assert found.shape == (4, 6)
+        return found
+
+    gradient = np.random.default_rng(2).normal(size=(4, 6)).astype(np.float32)
+    expected, _ = muon_step(np.zeros((4, 6), np.float32), gradient, 0.95, (4, 6), "float32")
+    np.testing.assert_allclose(step(gradient), expected, atol=1e-5)
 
 
 def test_the_step_is_that_of_pytorch():

@@ -15,11 +15,13 @@ def matrix_shape(variable: Any) -> tuple[int, int] | None:
     """(rows, columns) as which Muon takes a variable of a block, or None for what is no matrix.
 
     The kernels of queries, keys and values [D, H, K] are D x HK; others have their last axis as columns, so attention's
-    output [H, K, E] is HK x E, and a convolution [h, w, C, E] is hwC x E. Biases, gains and depthwise kernels are none.
+    output [H, K, E] is HK x E, and a convolution [h, w, C, E] is hwC x E. Biases and gains are none, nor are depthwise
+    kernels, [h, w, C] or [h, w, C, 1].
     """
     names, shape = variable.path.split("/"), tuple(variable.shape)
     layer = names[-2] if len(names) > 1 else ""
-    if names[-1] != "kernel" or len(shape) < 2 or "depthwise" in layer:
+    attention = layer in ("query", "key", "value", "attention_output")
+    if names[-1] != "kernel" or len(shape) < 2 or (len(shape) == 3 and not attention):
         return None
     rows = shape[0] if layer in ("query", "key", "value") else math.prod(shape[:-1])
     columns = math.prod(shape) // rows
@@ -47,10 +49,11 @@ def muon_step(m: Any, gradient: Any, momentum: float, shape: tuple[int, int], dt
     Nesterov's momentum, made orthogonal and scaled to the root mean square of AdamW's steps, about 0.2 ("Muon is
     scalable for LLM training", arXiv 2502.16982), so that learning rates and decays carry over.
     """
+    whole = m.shape  # which a gradient in a graph need not know
     m = m + (gradient - m) * (1 - momentum)
     ahead = gradient + (m - gradient) * momentum
     step = orthogonal(ops.reshape(ahead, shape), dtype) * (0.2 * math.sqrt(max(shape)))
-    return ops.reshape(step, gradient.shape), m
+    return ops.reshape(step, whole), m
 
 
 def compute_dtype() -> str:
