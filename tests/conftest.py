@@ -1,5 +1,6 @@
 """What the tests share: one Keras on TensorFlow per process, and small configs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -97,19 +98,38 @@ def vit_train(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     return run
 
 
-@pytest.fixture
-def run_on() -> Callable[..., None]:
-    """Runs code in a process of its own on a backend, `run_on("jax", code, *arguments)`; it must end well."""
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """The process of a backend, which is started when it is first asked for."""
     root = Path(__file__).resolve().parents[1]
     path = os.pathsep.join([str(root), str(root / "tests")])
+    started: dict[str, subprocess.Popen[str]] = {}
+
+    def worker(backend: str) -> subprocess.Popen[str]:
+        if backend not in started or started[backend].poll() is not None:
+            environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
+            command = [sys.executable, str(root / "tests" / "worker.py")]
+            started[backend] = subprocess.Popen(
+                command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        return started[backend]
+
+    yield worker
+    for process in started.values():
+        process.communicate()  # the end of its stdin ends it
+
+
+@pytest.fixture
+def run_on(workers: Callable[[str], subprocess.Popen[str]]) -> Callable[..., None]:
+    """Runs code in another process on a backend, `run_on("jax", code, *arguments)`; it must end well."""
 
     def run(backend: str, code: str, *arguments: str) -> None:
         pytest.importorskip(backend)
-        environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
-        command = [sys.executable, "-c", code, *arguments]
-        result = subprocess.run(
-            command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, timeout=300, check=False
-        )
-        assert result.returncode == 0, result.stderr
+        worker = workers(backend)
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        print(json.dumps({"code": code, "arguments": arguments}), file=worker.stdin, flush=True)
+        fault = json.loads(worker.stdout.readline() or '"the process has ended"')
+        assert fault is None, fault
 
     return run

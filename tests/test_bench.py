@@ -15,6 +15,7 @@ from benchmarks.measures import ratios, slope
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_ours_and_plain_keras_take_turns_on_the_same_network(tmp_path):
     command = [sys.executable, "-m", "benchmarks.bench", "throughput", "--quick", "--folder", str(tmp_path)]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -27,6 +27,7 @@ def run_of(result, tmp_path):
     return tmp_path / result.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_jax_trains_on_the_device_as_tensorflow_does(vit_train, tmp_path):
     """Weights are drawn by the backends' own generators, so only the data can be alike; both must learn.
 
@@ -61,6 +62,7 @@ def test_a_backend_that_is_not_installed_is_one_sentence(vit_train, tmp_path):
     assert result.stderr == "vit-train: compute.backend=jax: JAX is not installed; pip install 'vit-train[jax]'\n"
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_the_model_with_identical_logits(vit_train, tmp_path):
     run = run_of(vit_train(*TINY), tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
@@ -80,6 +82,7 @@ def test_a_fresh_process_loads_the_model_with_identical_logits(vit_train, tmp_pa
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("VIT_TRAIN_DATA" not in os.environ, reason="VIT_TRAIN_DATA does not name the real CIFAR files")
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
 def test_a_step_on_real_cifar(vit_train, tmp_path, dataset):

@@ -115,6 +115,7 @@ def test_the_table_is_complete():
     assert set(OTHER) | ELSEWHERE == set(KEYS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", OTHER)
 def test_another_value_gives_another_run(key, tiny, baselines):
     base = BASE.get(key, [])

@@ -11,6 +11,7 @@ from vit_train.run import train
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", groups()["experiment"])
 def test_an_experiment_runs_for_one_step(name, tmp_path):
     # On the embedded data set, since the recipe's own may not be at hand, and with a small model.
@@ -20,6 +21,7 @@ def test_an_experiment_runs_for_one_step(name, tmp_path):
     assert json.loads((tmp_path / report.run_dir / "report.json").read_text())["training"]["steps"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", groups()["debug"])
 def test_a_debug_recipe_runs(name, tmp_path):
     config = load_config(

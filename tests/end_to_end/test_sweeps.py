@@ -67,6 +67,7 @@ def alone(tensorflow, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_each_failure_is_one_job_s_own(tmp_path, alone):
     rates = "1e-3,2e-3,3e-3,4e-3,-1,1e30"
     faults = [f"optimizer.learning_rate={rate}" for rate in ("0.002:leave", "0.003:kill", "0.004:leak")]
@@ -100,6 +101,7 @@ def test_the_sweep_itself_loads_no_machine_learning_library(tmp_path):
     assert not re.search(r"\| +(keras|tensorflow|jax|torch)$", stderr, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_stops_its_jobs_and_goes_on_to_the_same_end(tmp_path, alone):
     arguments = (*TINY, "train.epochs=8", "seed=-1,1")  # a second sound job would cost seconds and show no more
     process = start(*arguments, cwd=tmp_path)
@@ -136,6 +138,7 @@ class AllHopeless:
         return bool(results.accuracies(self.sweep.run(job)))
 
 
+@pytest.mark.slow
 def test_a_hopeless_job_is_stopped(tmp_path):
     sweep = plan.plan([*TINY, f"outputs={tmp_path}", "train.epochs=1000", "seed=1,2"], None, trials=1)
     assert Pool(sweep, [Share("", {})], LocalLauncher(), AllHopeless(sweep)).run(lambda: None) is None
@@ -169,6 +172,7 @@ def test_a_stop_is_handed_on_to_the_jobs(tmp_path, number):
     assert states(sweep) == ["interrupted", "interrupted", "waiting"]
 
 
+@pytest.mark.slow
 def test_a_second_stop_kills(tmp_path):
     process, sweep = hanging(tmp_path, "hang_on")
     process.send_signal(signal.SIGINT)

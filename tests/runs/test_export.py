@@ -48,6 +48,7 @@ def test_keras(trained, images, expected, tmp_path):
     assert list(class_names(model)) == NAMES
 
 
+@pytest.mark.slow
 def test_saved_model(trained, images, expected, tmp_path):
     import tensorflow as tf
 
@@ -57,6 +58,7 @@ def test_saved_model(trained, images, expected, tmp_path):
     assert [name.decode() for name in loaded.signatures["class_names"]()["class_names"].numpy()] == NAMES
 
 
+@pytest.mark.slow
 def test_onnx(trained, images, expected, tmp_path):
     import onnx
     import onnxruntime
@@ -68,6 +70,7 @@ def test_onnx(trained, images, expected, tmp_path):
     onnx.checker.check_model(path, full_check=True)
 
 
+@pytest.mark.slow
 def test_litert(trained, images, expected, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -77,6 +80,7 @@ def test_litert(trained, images, expected, tmp_path):
     assert zipfile.ZipFile(path).read("labels.txt").decode().split() == NAMES
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_is_exported_in_float32(made, tmp_path):
     import keras
 

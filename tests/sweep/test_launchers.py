@@ -42,6 +42,7 @@ def jobs(folder):
     return [job["state"] for file in folder.glob("**/sweep.json") for job in json.loads(file.read_text())["jobs"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher", [LOCAL, ("sweep.launcher=ray", "sweep.launcher.address=local")], ids=["submitit", "ray"]
 )
@@ -82,6 +83,7 @@ def test_how_a_job_failed_is_in_its_log(tmp_path, monkeypatch, launcher):
     assert results.failure(2, log).startswith("seed=-1: must be at least 0")
 
 
+@pytest.mark.slow
 def test_so_is_an_error_of_the_node_itself(tmp_path):
     log = tmp_path / "log.txt"
     process = SlurmProcess(submitit.LocalExecutor(tmp_path).submit(int, "x"), log)
@@ -89,6 +91,7 @@ def test_so_is_an_error_of_the_node_itself(tmp_path):
     assert "ValueError: invalid literal for int() with base 10: 'x'; more is in" in results.failure(1, log)
 
 
+@pytest.mark.slow
 def test_and_an_end_without_a_word(tmp_path, monkeypatch):
     monkeypatch.setattr(slurm, "_SECONDS_FOR_FILES", 0)
     log = tmp_path / "log.txt"

@@ -33,6 +33,7 @@ def close(a, b):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one(found):
     """With odd last batches, a non-finite step and clipping; on JAX with dropout. Losses are running means."""
     one, two = found["one"], found["two"]
@@ -41,10 +42,12 @@ def test_two_devices_train_as_one(found):
         close(two[part], one[part])
 
 
+@pytest.mark.slow
 def test_an_image_of_one_device_makes_both_leave_the_step_out(found):
     assert [found[name]["skipped"] for name in ("one", "two", "on_one", "on_two")] == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["on_one", "on_two"])
 def test_a_killed_run_goes_on_with_another_number_of_devices(found, name):
     resumed = found[name]
@@ -55,17 +58,20 @@ def test_a_killed_run_goes_on_with_another_number_of_devices(found, name):
     close(resumed["test"], found["one"]["test"])
 
 
+@pytest.mark.slow
 def test_augmentation_on_the_devices(found):
     """The same images but for the interpolation's rounding."""
     np.testing.assert_allclose(found["on_device"]["losses"], found["one"]["losses"][:2], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_run_says_what_trains_it(found):
     assert (found["one"]["devices"], found["two"]["devices"]) == (1, 2)
     assert f"{found['backend']} float32 on 2 x cpu (cpu:0, cpu:1)\n" in found["two"]["log"]
     assert f"{found['backend']} float32 on cpu\n" in found["one"]["log"]
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_sharded_creates_nothing(found):
     assert found["created"] == []
     assert found["refused"] == (
@@ -73,6 +79,7 @@ def test_a_batch_that_cannot_be_sharded_creates_nothing(found):
     )
 
 
+@pytest.mark.slow
 def test_the_replicas_of_tensorflow_stay_alike(found):
     """The second of them has an undefined gradient in the non-finite step; then both have the weights of before."""
     if found["backend"] != "tensorflow":
@@ -86,6 +93,7 @@ def test_the_replicas_of_tensorflow_stay_alike(found):
     assert [state["nonfinite_steps"] for state in (before, after, on)] == [0, 1, 1]
 
 
+@pytest.mark.slow
 def test_each_replica_of_tensorflow_drops_something_else(found):
     if found["backend"] != "tensorflow":
         pytest.skip("JAX has one step for all devices")
@@ -94,6 +102,7 @@ def test_each_replica_of_tensorflow_drops_something_else(found):
     assert first != second
 
 
+@pytest.mark.slow
 def test_resnet_is_refused_where_each_device_would_normalise_alone(found):
     if found["backend"] != "tensorflow":
         pytest.skip("JAX normalises over all devices")
