@@ -65,7 +65,7 @@ def train(config: Any, count: int) -> None:
     network, model = new_model(config, training, [str(number) for number in range(100)], devices)
     validation = training.take(np.arange(min(count, config.train.batch_size)))
     run = RunDir.create(config.outputs, config.dataset.name, config.model.name)
-    TurnTaker(model, training, validation, config, run, devices, after_epoch).fit()
+    TurnTaker(model, training, validation, config, run, devices).fit(after_epoch)
 
 
 if __name__ == "__main__":

@@ -42,11 +42,12 @@ def report_of(path):
 def test_they_are_listed_shown_and_compared(outputs, capsys):
     assert vit_runs(["list", "--json"]) == 0
     listed = capsys.readouterr()
-    finished, interrupted = json.loads(listed.out)
+    finished, interrupted, *of_sweep = json.loads(listed.out)
     assert listed.err == ""
     assert finished["test_accuracy"] == report_of(outputs / NAMES["finished"])["test"]["accuracy"]
     assert (finished["state"], finished["epochs"]) == ("completed", 2)
     assert (interrupted["state"], interrupted["epochs"], interrupted["epochs_asked"]) == ("interrupted", 3, 5)
+    assert [run["state"] for run in of_sweep] == ["completed", "completed"]
 
     for name in ("finished", "interrupted"):
         assert vit_runs(["show", str(outputs / NAMES[name])]) == 0

@@ -54,6 +54,8 @@ OTHER = {
     "train.steps_per_epoch": ["1"],
     "train.reshuffle": ["false"],
     "train.ema_decay": ["0.9"],
+    "loss.label_smoothing": ["0.1"],
+    "loss.class_weights": ["balanced"],
     "train.early_stopping.monitor": ["val_loss"],
     "train.early_stopping.patience": ["1"],
     "train.early_stopping.min_delta": ["0"],
@@ -88,7 +90,7 @@ ELSEWHERE |= {
     "figures",
     "model.export_ternary",
 }
-ELSEWHERE |= {"logging.tensorboard", "logging.mlflow"}
+ELSEWHERE |= {"logging.tensorboard", "logging.mlflow", "train.low_resolution", "train.low_resolution_epochs"}
 ELSEWHERE |= {key for key in KEYS if key.startswith("augment.")} - set(OTHER)  # tests/data: policies, mixing
 
 

@@ -1,7 +1,7 @@
 import csv
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vit_train.config.schema import EarlyStoppingConfig
@@ -31,6 +31,7 @@ def test_the_best_is_the_first_of_the_best(monitor, values, epoch):
 
 
 @pytest.mark.usefixtures("tensorflow")
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.sampled_from([0.0, 0.1, 0.15, 0.2, 0.5]), min_size=1, max_size=12),
     st.integers(1, 4),
@@ -46,17 +47,17 @@ def test_it_stops_when_keras_does(values, patience, min_delta, monitor):
     theirs.set_model(keras.Sequential())
     theirs.model.stop_training = False
     theirs.on_train_begin()
-    settings = EarlyStoppingConfig(monitor=monitor, patience=patience, min_delta=min_delta)
+    stopping = EarlyStoppingConfig(monitor=monitor, patience=patience, min_delta=min_delta)
     for epoch, value in enumerate(values):
         theirs.on_epoch_end(epoch, {monitor: value})
-        assert history.should_stop(rows(values[: epoch + 1], monitor), settings) == theirs.model.stop_training
+        assert history.should_stop(rows(values[: epoch + 1], monitor), stopping) == theirs.model.stop_training
         if theirs.model.stop_training:
             break
 
 
 def test_without_patience_it_never_stops():
-    settings = EarlyStoppingConfig(monitor="val_loss", patience=None, min_delta=0)
-    assert not history.should_stop(rows([1.0] * 50, "val_loss"), settings)
+    stopping = EarlyStoppingConfig(monitor="val_loss", patience=None, min_delta=0)
+    assert not history.should_stop(rows([1.0] * 50, "val_loss"), stopping)
 
 
 def test_columns_that_rows_lack_or_only_others_know_are_kept(tmp_path):

@@ -32,7 +32,7 @@ def trainer(tensorflow, tiny):
 def test_the_step_is_traced_once_for_all_epochs_and_short_batches(trainer, monkeypatch):
     traced, step = [], trainer.model.train_step
     monkeypatch.setattr(trainer.model, "train_step", lambda *arguments: traced.append(1) or step(*arguments))
-    trainer.fit()
+    trainer.fit(lambda rows: None)
     assert (trainer.progress.step, len(traced)) == (6, 1)
 
 

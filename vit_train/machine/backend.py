@@ -143,7 +143,10 @@ def memory_errors_explained(config: Config) -> Iterator[None]:
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        sizes = [f"{key}={show(value)}" for key, value in values_of(config, "fills_memory").items()]
+        found = values_of(config, "fills_memory")
+        # The batch first: a smaller one is the same model.
+        names = sorted(found, key=lambda name: not name.startswith("train."))
+        sizes = [f"{name}={show(found[name])}" for name in names]
         raise OutOfMemory(
             f"memory on {device_name()} ran out; lower {', '.join(sizes)}, or set compute.precision=bfloat16"
         ) from error
