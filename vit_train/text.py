@@ -76,12 +76,16 @@ def quoted_value(text: str) -> str:
     return f"'{escaped}'"
 
 
+def without_references(text: str) -> str:
+    r"""`text` with ${ escaped as OmegaConf reads it: \${, after twice the backslashes that were there."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
 def setting(key: str, value: str | Path) -> str:
     """KEY=VALUE for a path or another text, as vit-train takes it."""
     text = str(value)
     if "${" in text:  # which would refer to another key, also between quotes
-        escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
-        return f"{key}={quoted_value(escaped)}"
+        return f"{key}={quoted_value(without_references(text))}"
     plain = text and text[0] not in "'\"[{~" and text.casefold() != "null"
     return f"{key}={text}" if plain else f"{key}={quoted_value(text)}"
 

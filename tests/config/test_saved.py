@@ -13,6 +13,7 @@ from vit_train.config.compose import load_config, to_yaml
 from vit_train.config.convert import _leaf, convert, former_names, key, keys_of
 from vit_train.config.schema import Config, SweepConfig
 from vit_train.errors import ConfigError
+from vit_train.text import setting
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def test_a_newer_file_is_read_and_what_is_left_out_is_said(tmp_path, capsys):
         (("seed: 42", "seed: " + "9" * 5000), "cannot be read (Exceeds the limit (4300 digits)"),
         (("seed: 42", "seed: 4\0002"), "cannot be read ("),
         (("seed: 42", "seed: !!python/name:os.system"), "cannot be read (line N: could not determine a constructor"),
-        (("seed: 42", "seed: ${nope}"), "cannot be read: Interpolation key 'nope' not found"),
+        (("seed: 42", "seed: ${nope}"), "seed=${nope}: must be a whole number"),
         (("seed: 42", "seed: " + "[" * 100_000), "cannot be read (line N: nested more than 20 levels deep)"),
     ],
 )  # fmt: skip
@@ -188,3 +189,15 @@ def test_numbers_dates_and_text_are_as_on_the_command_line(tmp_path):
     assert {name: values[name] for name in "abcdefg"} == {
         "a": 0.001, "b": "2024-01-01", "c": "1e3", "d": 16, "e": 0.5, "f": 1500.0, "g": 1000,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/pics/${seed}", "\\${x}/${", "$HOME"])
+def test_a_path_with_the_marks_of_a_reference_is_a_path_in_a_file(tmp_path, path):
+    config = load_config([setting("dataset.root", path)])
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert load_config(["seed=3"], str(tmp_path / "config.yaml")).dataset.root == config.dataset.root == path
+
+
+def test_an_argument_refers_to_keys_of_the_file(tmp_path):
+    file = written(tmp_path, ("projection_dim: 64", "projection_dim: 48"))
+    assert load_config(["model.key_dim=${.projection_dim}"], file).model.key_dim == 48

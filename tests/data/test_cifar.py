@@ -6,6 +6,7 @@ import os
 import pickle
 import tarfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -363,3 +364,33 @@ def test_take_keeps_images_with_their_labels() -> None:
     assert taken.labels.dtype == np.int32
     taken.images[:] = 9
     assert examples.images.max() == 3
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["a pipe", "a device"])
+def test_a_member_that_is_no_regular_file(tiny: Tiny, make: Callable[[Path], None], elsewhere: Path) -> None:
+    member = tiny.write(elsewhere / tiny.files.folder) / tiny.files.test
+    member.unlink()
+    make(member)
+    assert f"{member}: cannot be read (it is no regular file)" in load_error(tiny.name, elsewhere)
+
+
+def test_a_member_larger_than_any_official_one_is_not_read(tiny100: Tiny, elsewhere: Path) -> None:
+    os.truncate(tiny100.write(elsewhere / "cifar-100-python") / "train", 2**40)
+    assert "train: cannot be read (it has 1,099,511,627,776 bytes, and at most" in load_error("cifar100", elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (tarfile.REGTYPE, "cifar-100-python/train: has 3,221,225,472 bytes, no official file has"),
+        (tarfile.XHDTYPE, "is damaged or not a tar.gz archive (asks for 3221225472 bytes at once)"),
+    ],
+    ids=["a member", "a header"],
+)
+def test_an_archive_cannot_fill_the_memory(tiny100: Tiny, elsewhere: Path, kind: bytes, message: str) -> None:
+    """The sizes stand in headers; what would follow them, compressed to nearly nothing, is not needed to see it."""
+    entry = tarfile.TarInfo("cifar-100-python/train")
+    entry.size, entry.type = 3 * 2**30, kind
+    archive = elsewhere / tiny100.files.archive
+    archive.write_bytes(gzip.compress(entry.tobuf(tarfile.GNU_FORMAT)))
+    assert message in load_error("cifar100", archive)

@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 
 from vit_train.errors import CheckpointError
@@ -60,6 +62,8 @@ def test_a_damaged_file_is_named(made, file, content, read):
     with pytest.raises(CheckpointError) as error:
         read(run)
     assert str(error.value).startswith(f"{run.path / file}: cannot be read (")
+    repaired = f"; make it again with: vit-runs repair {shlex.quote(str(run.path))}"  # what the checkpoint has
+    assert str(error.value).endswith(repaired) == (file != "config.yaml")
     assert records.attempt(read, run) is None
     assert records.state(run) == "interrupted"
 

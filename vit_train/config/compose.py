@@ -20,6 +20,7 @@ from vit_train.config.saved import VERSION
 from vit_train.config.saved import read as read_saved
 from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
+from vit_train.text import without_references
 
 MOST_RUNS = 1000  # of a sweep; checking a config takes a tenth of a second
 
@@ -47,7 +48,7 @@ def _from_file(path: Path, overrides: Sequence[str]) -> Config:
     saved.note_if_newer()
     keys = []
     try:
-        values = OmegaConf.create(saved.values)
+        values = OmegaConf.create(_as_they_stand(saved.values))
         for override in map(parse, overrides):
             keys.append(override.key_or_group)
             OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
@@ -60,9 +61,21 @@ def _from_file(path: Path, overrides: Sequence[str]) -> Config:
         raise ConfigError(f"{path}: {error}") from None
 
 
+def _as_they_stand(value: typing.Any) -> typing.Any:
+    """The plain values of a file, of which OmegaConf takes none for a reference to another key, such as a path's ${x}.
+
+    Only an argument may refer to keys, those of the file.
+    """
+    if isinstance(value, dict):
+        return {name: _as_they_stand(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_they_stand(each) for each in value]
+    return without_references(value) if isinstance(value, str) else value
+
+
 def to_yaml(config: Config) -> str:
     """The resolved config as YAML, with the version of the format."""
-    return OmegaConf.to_yaml(OmegaConf.create({"version": VERSION, **config.to_dict()}))
+    return OmegaConf.to_yaml(OmegaConf.create(_as_they_stand({"version": VERSION, **config.to_dict()})), resolve=True)
 
 
 def parse(text: str, several: bool = False) -> Override:

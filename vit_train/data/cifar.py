@@ -23,7 +23,7 @@ from vit_train.data.download import download
 from vit_train.data.images import Dataset, Examples
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
-from vit_train.files import cache_folder
+from vit_train.files import cache_folder, read_regular
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,8 @@ class OfficialFiles:
     def archive(self) -> str:
         return self.url.rpartition("/")[2]
 
+
+_MOST_BYTES = 2**28  # of a member; the largest official one has 155 million
 
 OFFICIAL = {
     "cifar10": OfficialFiles(
@@ -183,18 +185,30 @@ def _damage(path: Path, problem: str, files: OfficialFiles) -> DataError:
 def _folder_members(folder: Path, files: OfficialFiles) -> Iterator[tuple[str, bytes]]:
     for member in files.md5:
         try:
-            data = (folder / member).read_bytes()
+            data = read_regular(folder / member, _MOST_BYTES)
         except FileNotFoundError:
             continue
         yield member, data
+
+
+class _Unpacked(gzip.GzipFile):
+    """The tar in a tar.gz, whose headers cannot have it read all memory full."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes; raises tarfile.ReadError if that is none of a data set's files."""
+        if size is None or not 0 <= size <= _MOST_BYTES:
+            raise tarfile.ReadError(f"asks for {size} bytes at once")
+        return super().read(size)
 
 
 def _archive_members(archive: Path, files: OfficialFiles) -> Iterator[tuple[str, bytes]]:
     """Reads members in memory and in one pass; nothing is extracted, so no name in the archive can reach the disk."""
     members = {f"{files.folder}/{member}": member for member in files.md5}
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with _Unpacked(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as tar:
             for entry in tar:
+                if entry.size > _MOST_BYTES:
+                    raise _damage(archive / entry.name, f"has {entry.size:,} bytes, no official file has", files)
                 if entry.isreg() and entry.name in members and (stream := tar.extractfile(entry)):
                     yield members[entry.name], stream.read()
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -1,6 +1,7 @@
 """What the files of a run say, whole or in part."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,13 +55,13 @@ def _saved_config(run: RunDir) -> Saved:
 
 def read_rows(run: RunDir) -> list[Row]:
     """The rows of history.csv, none before the end of the first epoch; raises CheckpointError if it cannot be read."""
-    with _readable(run.history):
+    with _readable(run.history, derived=True):
         return history.read(run.history)
 
 
 def read_report(run: RunDir) -> dict[str, Any]:
     """report.json, {} if there is none yet; raises CheckpointError if it cannot be read."""
-    with _readable(run.report_json):
+    with _readable(run.report_json, derived=True):
         try:
             report = read_json(run.report_json)
         except FileNotFoundError:
@@ -87,7 +88,7 @@ def read_predictions(run: RunDir) -> "Predictions":
     """predictions.csv; raises CheckpointError if it cannot be read."""
     from vit_train.rundir import predictions  # which loads numpy, for which a command that reads a config does not wait
 
-    with _readable(run.predictions):
+    with _readable(run.predictions, derived=True):
         return predictions.read(run.predictions)
 
 
@@ -123,12 +124,14 @@ def _state_by_log(path: Path) -> str:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Path, derived: bool = False) -> Iterator[None]:
+    """Raises CheckpointError for what cannot be read; with `derived` it says how to make the file again."""
     try:
         yield
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise CheckpointError(f"{path}: cannot be read ({reason})") from error
+        hint = f"; make it again with: vit-runs repair {shlex.quote(str(path.parent))}" if derived else ""
+        raise CheckpointError(f"{path}: cannot be read ({reason}){hint}") from error
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
