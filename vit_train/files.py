@@ -46,7 +46,7 @@ def read_regular(path: Path, most: int) -> bytes:
 
     Raises OSError for a larger one, and for what is no regular file: a FIFO would never end, a device never stop.
     """
-    with open(path, "rb", opener=_at_once) as file:
+    with open(path, "rb", opener=at_once) as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
@@ -66,9 +66,9 @@ def read_json(path: Path, most: int = 2**26) -> Any:
         raise ValueError("it is no JSON, or a part of one") from error
 
 
-def _at_once(path: str, flags: int) -> int:
+def at_once(path: str, flags: int) -> int:
     """Opens a file; a FIFO, too, without waiting for who writes to it."""
-    return os.open(path, flags | os.O_NONBLOCK)
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 def replace_file(path: Path, text: str) -> None:

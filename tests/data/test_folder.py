@@ -154,7 +154,7 @@ FAULTS = {
     "no root": (shutil.rmtree, "{root}: cannot be read (No such file or directory); fix that; dataset.root must hold"),
     "root is a file": (
         lambda root: (shutil.rmtree(root), root.touch()),
-        "{root}: cannot be read (Not a directory); fix that; dataset.root must hold train/CLASS/* and test/CLASS/*",
+        "{root}: is a file and no folder; unpack it if it is an archive; dataset.root must hold train/CLASS/* and",
     ),
     "no class": (
         lambda root: [shutil.rmtree(path) for path in root.glob("train/*")],
@@ -166,7 +166,7 @@ FAULTS = {
     ),
     "empty class": (
         lambda root: [path.unlink() for path in root.glob("train/cat/*")],
-        "{root}/train/cat: has no JPEG, PNG, WebP, BMP or GIF file; add pictures or remove the folder",
+        "{root}/train/cat: has no JPEG, PNG, WebP, BMP, GIF or TIFF file; add pictures or remove the folder",
     ),
     "class without a test": (
         lambda root: write_picture(root / "train/bird/0.png", 7),
@@ -202,7 +202,7 @@ FAULTS = {
     ),
     "text": (
         lambda root: (root / "test/dog/1.JPG").write_text("not a picture"),
-        "{root}/test/dog/1.JPG: is not a JPEG, PNG, WebP, BMP or GIF picture; replace or remove it",
+        "{root}/test/dog/1.JPG: is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture; replace or remove it",
     ),
     "cut picture": (
         lambda root: os.truncate(root / "test/dog/1.png", 200),
@@ -256,6 +256,17 @@ def test_all_bad_files_are_shown(single, capsys):
     assert str(error.value) == f"{bad[0]}: is empty, it has 0 bytes; replace or remove it (bad files in all: 5)"
     shown = capsys.readouterr().err
     assert all(f"{path}: is empty" in shown for path in bad[1:])
+
+
+def test_a_picture_of_more_pixels_than_allowed_is_named(parts):
+    with pytest.raises(DataError, match=r"is too large \([\d,]+ pixels to decode, above the limit of 24\)"):
+        load_folder(str(parts), 8, max_pixels=24)
+
+
+@pytest.mark.parametrize("root", ["s3://bucket/pictures", "https://example.org/pictures.zip"])
+def test_an_address_is_no_folder(root):
+    with pytest.raises(DataError, match=f"^dataset.root={root}: is an address; download what is there"):
+        load_folder(root, 8)
 
 
 def test_no_such_home():

@@ -15,7 +15,7 @@ from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 16 * 24 * 3).reshape(16, 24, 3).round().astype(np.uint8)
-FORMATS = ("jpeg", "png", "webp", "bmp", "gif")
+FORMATS = ("jpeg", "png", "webp", "bmp", "gif", "tiff")
 
 
 def read_at_its_own_size(path):
@@ -34,7 +34,7 @@ def test_every_format_under_any_name(tmp_path, kind):
     Image.fromarray(GRADIENT).save(path, kind, **({"quality": 95} if kind in ("jpeg", "webp") else {}))
     pixels = read_at_its_own_size(path)
     assert (pixels.shape, pixels.dtype) == ((16, 24, 3), np.uint8)
-    tolerance = 0 if kind in ("png", "bmp") else 20
+    tolerance = 0 if kind in ("png", "bmp", "tiff") else 20
     np.testing.assert_allclose(pixels.astype(int), GRADIENT, atol=tolerance)
 
 
@@ -46,8 +46,9 @@ def test_every_mode_is_what_a_viewer_shows(tmp_path, mode):
     np.testing.assert_array_equal(read_at_its_own_size(path), np.asarray(image.convert("RGB")))
 
 
-def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
-    path = tmp_path / "a.png"
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
     grey = np.linspace(0, 65535, 16 * 24).reshape(16, 24).astype(np.uint16)
     Image.fromarray(grey).save(path)
     expected = np.round(grey / 257).astype(np.uint8)
@@ -76,7 +77,7 @@ def test_transparency_is_seen_on_white(tmp_path):
     assert read_at_its_own_size(tmp_path / "rgba.png")[8, 20].tolist() == [255, 255, 255]
 
 
-@pytest.mark.parametrize("kind", ["gif", "webp", "png"])
+@pytest.mark.parametrize("kind", ["gif", "webp", "png", "tiff"])
 def test_an_animation_is_its_first_frame(tmp_path, kind):
     path = tmp_path / "a"
     red, blue = Image.new("RGB", (24, 16), "red"), Image.new("RGB", (24, 16), "blue")
@@ -139,12 +140,19 @@ def png(width, height, data):
 WHOLE = encoded(Image.fromarray(np.tile(GRADIENT, (4, 4, 1))), "jpeg")
 FAULTS = {
     "empty": (b"", "is empty, it has 0 bytes; replace or remove it"),
-    "text": (b"not a picture\n" * 99, "is not a JPEG, PNG, WebP, BMP or GIF picture; replace or remove it"),
-    "tiff": (encoded(Image.new("L", (9, 9)), "tiff"), "is not a JPEG, PNG, WebP, BMP or GIF picture"),
-    "postscript": (encoded(Image.new("L", (9, 9)), "eps"), "is not a JPEG, PNG, WebP, BMP or GIF picture"),
+    "text": (b"not a picture\n" * 99, "is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture; replace or remove it"),
+    "floats": (
+        encoded(Image.new("F", (9, 9)), "tiff"),
+        "has values of 32 bits, whose range nobody knows",
+    ),
+    "postscript": (encoded(Image.new("L", (9, 9)), "eps"), "is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture"),
     "cut": (WHOLE[: len(WHOLE) // 2], "is damaged or cut short (image file is truncated"),
     "header only": (WHOLE[:20], "is "),
     "bomb": (png(30_000, 30_000, b""), "is too large (Image size (900000000 pixels) exceeds limit of"),
+    "169 megapixels": (
+        png(13_000, 13_000, b""),
+        "is too large (169,000,000 pixels to decode, above the limit",
+    ),
     "no pixels": (png(9, 9, b""), "is damaged or cut short ("),
 }
 

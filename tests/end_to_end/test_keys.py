@@ -80,7 +80,16 @@ BASE = {
 # Seen elsewhere: data sets, backends and devices in test_backends.py, placement in test_pipeline.py (it does not change
 # a metric), non-finite steps in test_guard.py, run directories in test_run.py, checkpoints in test_kills.py, figures
 # in test_story.py, logs in test_loggers.py, models in test_recipes.py and test_export.py, variants in test_variants.py.
-ELSEWHERE = {"dataset.name", "model.name", "optimizer.name", "compute.backend", "compute.devices", "outputs", "resume"}
+ELSEWHERE = {
+    "dataset.name",
+    "model.name",
+    "optimizer.name",
+    "compute.backend",
+    "compute.devices",
+    "outputs",
+    "resume",
+    "dataset.max_pixels",
+}
 ELSEWHERE |= {
     *(f"model.{name}" for name in "initializer stem stem_channels stem_norm mlp mlp_output_activation".split()),
     *(f"model.{name}" for name in "activation drop_path drop_path_mode layer_scale".split()),

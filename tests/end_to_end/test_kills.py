@@ -12,8 +12,6 @@ from killing import ARGUMENTS, complete, differences, finish, result_of, start
 
 from vit_train.rundir.layout import RunDir
 
-LONG = (*ARGUMENTS, "train.epochs=15", "train.early_stopping.patience=null")
-
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
@@ -35,6 +33,27 @@ def wait_for_training(process, folder, seconds=0.0):
     time.sleep(seconds)
 
 
+def test_a_second_process_is_refused_and_auto_continues(unbroken, tmp_path):
+    arguments, expected = unbroken("tensorflow")
+    first = start(*arguments, "resume=auto", cwd=tmp_path)
+    wait_for_training(first, tmp_path)
+    first.send_signal(signal.SIGSTOP)  # it holds the directory, and does not end before the second is there
+    (run,) = tmp_path.glob("outputs/*/*")
+    code, _, stderr = finish(start(f"resume={run}", cwd=tmp_path))
+    first.terminate()
+    first.send_signal(signal.SIGCONT)
+    assert code == 4, stderr
+    assert stderr.endswith(f"vit-train: {run}: another process is training in this directory\n")
+    code, _, stderr = finish(first)
+    assert code == 143, stderr
+    code, _, stderr = finish(start(*arguments, "resume=auto", cwd=tmp_path))
+    assert code == 0, stderr
+    assert "resuming after step" in stderr
+    assert list(tmp_path.glob("outputs/*/*")) == [run]
+    assert differences(result_of(run), expected) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_killed_at_random_it_ends_as_if_left_alone(unbroken, tmp_path, backend):
     arguments, expected = unbroken(backend)
@@ -61,11 +80,11 @@ def test_killed_at_random_it_ends_as_if_left_alone(unbroken, tmp_path, backend):
 
 
 # An epoch has 18 steps and 5 batches of validation; a checkpoint every 4 steps flushes 4 files and 2 folders.
+HALF_OF_THE_WEIGHTS = "system:18:in:SIGKILL"  # of the first checkpoint are written
 FAULTS = (
     "check:7:after:SIGKILL",  # in the midst of the first validation
     "rename:2:before:SIGKILL",  # a checkpoint is written, but has not got its name
     "rmtree:1:before:SIGKILL",  # it has, but the oldest is still there
-    "system:18:in:SIGKILL",  # half of the weights in the first checkpoint is written
     "report:2:before:SIGKILL",  # report.md is written, but report.json does not say "completed"
     "check:24:before:SIGTERM",  # in the midst of the last validation
 )
@@ -74,7 +93,11 @@ FAULTS = (
 @pytest.mark.parametrize(
     ("backend", "fault"),
     # What happens on the disk does not depend on the backend.
-    [*(("tensorflow", fault) for fault in FAULTS), ("jax", "step:18:before:SIGTERM")],  # the last step of an epoch
+    [
+        ("tensorflow", HALF_OF_THE_WEIGHTS),
+        *(pytest.param("tensorflow", fault, marks=pytest.mark.slow) for fault in FAULTS),
+        pytest.param("jax", "step:18:before:SIGTERM", marks=pytest.mark.slow),  # the last step of an epoch
+    ],
 )
 def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, backend, fault):
     arguments, expected = unbroken(backend)
@@ -86,6 +109,7 @@ def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, 
     assert differences(result_of(complete(f"resume={run}", cwd=tmp_path)), expected) == []
 
 
+@pytest.mark.slow
 def test_killed_while_it_draws_it_ends_as_if_left_alone(unbroken, tmp_path):
     arguments, expected = unbroken("tensorflow")
     code, _, stderr = finish(start(*arguments, "figures=true", cwd=tmp_path, FAULT="figure:3:after:SIGKILL"))
@@ -95,25 +119,3 @@ def test_killed_while_it_draws_it_ends_as_if_left_alone(unbroken, tmp_path):
     assert json.loads((run / "report.json").read_text())["status"] == "reporting"
     assert differences(result_of(complete(f"resume={run}", cwd=tmp_path)), expected) == []
     assert (run / "figures" / "attention.png").exists()
-
-
-def test_auto_starts_and_goes_on(tmp_path):
-    process = start(*LONG, "resume=auto", cwd=tmp_path)
-    wait_for_training(process, tmp_path)
-    process.terminate()
-    code, _, stderr = finish(process)
-    assert code == 143, stderr
-    code, _, stderr = finish(start(*LONG, "resume=auto", cwd=tmp_path))
-    assert code == 0, stderr
-    assert "resuming after step" in stderr
-    assert len(list(tmp_path.glob("outputs/*/*"))) == 1
-
-
-def test_a_second_process_is_refused(tmp_path):
-    process = start(*LONG, cwd=tmp_path)
-    wait_for_training(process, tmp_path)
-    (run,) = tmp_path.glob("outputs/*/*")
-    code, _, stderr = finish(start(f"resume={run}", cwd=tmp_path))
-    process.kill()
-    finish(process)
-    assert (code, stderr) == (4, f"vit-train: {run}: another process is training in this directory\n")

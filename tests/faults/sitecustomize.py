@@ -17,7 +17,7 @@ PLACES = {
     "rmtree": "shutil.rmtree",
     "check": "vit_train.training.interrupt:StopRequest.check",
     "step": "vit_train.progress:TrainingDisplay.step",
-    "report": "vit_train.report.writer:write",
+    "report": "vit_train.report.writer.write",
     "figure": "matplotlib.figure:Figure.savefig",
 }
 

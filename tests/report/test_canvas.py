@@ -25,7 +25,7 @@ def fonts(monkeypatch):
 
 def test_what_no_font_has_is_seen_as_an_escape(fonts):
     fonts()
-    assert canvas.legible("a 猫 é\n🐈\u202e") == "a \\u732b é\\n\\U0001f408\\u202e"
+    assert canvas.legible("a 猫 é\n🐈\u202e\udcff") == "a \\u732b é\\n\\U0001f408\\u202e\\udcff"
     fonts("猫")
     assert canvas.legible("a 猫 é") == "a 猫 é"
 

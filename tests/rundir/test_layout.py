@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_a_directory_is_for_one_process(tmp_path):
 def test_a_vanished_directory_is_named(tmp_path):
     run = RunDir(tmp_path / "gone")
     with pytest.raises(CheckpointError, match=rf"^{run.path}: cannot be written to"), run.locked():
+        pass
+
+
+def test_a_pipe_for_a_lock_is_not_waited_for(tmp_path):
+    run = RunDir(tmp_path)
+    os.mkfifo(tmp_path / ".lock")
+    assert not run.in_use
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}: cannot be written to \(No such device"), run.locked():
         pass
 
 

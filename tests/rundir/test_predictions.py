@@ -29,7 +29,7 @@ def names(classes):
 @pytest.mark.parametrize("classes", [2, 10])
 def test_what_is_read_is_what_was_written(tmp_path, classes, files):
     found = sample(classes)
-    paths = [f"test/é,{index}.png" for index in range(len(found))] if files else None
+    paths = [f"test/é\udcff,{index}.png" for index in range(len(found))] if files else None
     predictions.write(found, names(classes), tmp_path / "predictions.csv", paths)
     again = predictions.read(tmp_path / "predictions.csv")
     for field in dataclasses.fields(found):

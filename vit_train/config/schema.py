@@ -34,6 +34,10 @@ class DatasetConfig:
         "fraction of train images held out, drawn from every class; 'last' takes the last tenth as keras.io does",
         above=0, below=1,
     )  # fmt: skip
+    max_pixels: int = key(
+        "most pixels of an image file of dataset=folder, each of which takes some 5 bytes a thread to decode",
+        absent=178_956_970, minimum=1, maximum=178_956_970, affects_result=False,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.name != "folder":

@@ -19,9 +19,10 @@ Sums = npt.NDArray[np.int64]
 _FAULTS_SHOWN = 20
 
 
-def check_image_files(paths: Sequence[str], side: int) -> tuple[Sums, list[bytes]]:
+def check_image_files(paths: Sequence[str], side: int, max_pixels: int) -> tuple[Sums, list[bytes]]:
     """Reads every file at `side` x `side`, in as many threads as there are processors, and keeps none of them.
 
+    Files with more than `max_pixels` are bad ones.
     Returns the sums of the values of each picture's channels and of their squares, int64 [N, 2, 3], and the sha256 of
     each file. Raises DataError, naming the first bad file and how many others are bad; up to 20 of them are shown.
     """
@@ -32,7 +33,7 @@ def check_image_files(paths: Sequence[str], side: int) -> tuple[Sums, list[bytes
         ThreadPool() as pool,
         Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
     ):
-        checked = pool.imap(partial(_check, side=side), paths, chunksize=16)
+        checked = pool.imap(partial(_check, side=side, max_pixels=max_pixels), paths, chunksize=16)
         for row, (found, digest, fault) in enumerate(progress.track(checked, total=len(paths))):
             sums[row] = found
             digests.append(digest)
@@ -42,9 +43,9 @@ def check_image_files(paths: Sequence[str], side: int) -> tuple[Sums, list[bytes
     return sums, digests
 
 
-def _check(path: str, side: int) -> tuple[Sums, bytes, DataError | None]:
+def _check(path: str, side: int, max_pixels: int) -> tuple[Sums, bytes, DataError | None]:
     try:
-        values = read_image_file(Path(path), side, side).reshape(-1, 3).astype(np.int64)
+        values = read_image_file(Path(path), side, side, max_pixels).reshape(-1, 3).astype(np.int64)
     except DataError as error:
         return np.zeros((2, 3), np.int64), b"", error
     with Path(path).open("rb") as file:

@@ -10,12 +10,12 @@ import numpy as np
 
 from vit_train.data.check import check_image_files
 from vit_train.data.copies import copy_notes
-from vit_train.data.image_files import ImageFiles
+from vit_train.data.image_files import MAX_PIXELS, ImageFiles
 from vit_train.data.images import Dataset
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
 
-SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif".split())
+SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
 CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir"))  # besides hidden files
 LAYOUT = "dataset.root must hold train/CLASS/* and test/CLASS/*, or CLASS/*"
 
@@ -25,7 +25,7 @@ _PARTS = {"train": ("train", "training"), "test": ("test", "testing", "val", "va
 Classes = dict[str, list[str]]  # class name -> paths of its pictures
 
 
-def load_folder(root: str, side: int) -> Dataset:
+def load_folder(root: str, side: int, max_pixels: int = MAX_PIXELS) -> Dataset:
     """Reads ROOT/train/CLASS/* and ROOT/test/CLASS/*, or ROOT/CLASS/*; pictures are scaled to `side` x `side`.
 
     Parts may have other usual names (training, testing, and val where there is no test), and folders with nothing but
@@ -36,12 +36,14 @@ def load_folder(root: str, side: int) -> Dataset:
     Raises DataError, naming what to fix, if a file or folder cannot be used; nothing on the disk is changed.
     """
     try:
-        return _load(expanded(root), side)
+        return _load(expanded(root), side, max_pixels)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}); fix that; {LAYOUT}") from error
 
 
-def _load(root: Path, side: int) -> Dataset:
+def _load(root: Path, side: int, max_pixels: int) -> Dataset:
+    if root.is_file():
+        raise DataError(f"{root}: is a file and no folder; unpack it if it is an archive; {LAYOUT}")
     left_out: list[str] = []
     inside = _unwrapped(root)
     parts, notes = _parts(inside, left_out)
@@ -56,11 +58,11 @@ def _load(root: Path, side: int) -> Dataset:
     ]
     paths = [path for path, _, _ in rows]
     labels = np.array([label for _, label, _ in rows], np.int32)
-    sums, digests = check_image_files(paths, side)
+    sums, digests = check_image_files(paths, side, max_pixels)
     in_test = np.array([test for _, _, test in rows])
     if "test" not in parts:
         in_test = _choose_test(labels, digests, names)
-    pictures = ImageFiles(np.array(paths, object), labels, sums, (side, side))
+    pictures = ImageFiles(np.array(paths, object), labels, sums, (side, side), max_pixels)
     return Dataset(
         name="folder",
         train=pictures.take(np.flatnonzero(~in_test)),
@@ -142,7 +144,7 @@ def _pictures(folder: str, left_out: list[str]) -> list[str]:
             raise DataError(f"{entry.path}: is a folder where only pictures belong; {LAYOUT}")
         (pictures if Path(entry.name).suffix.lower() in SUFFIXES else left_out).append(entry.path)
     if not pictures:
-        raise DataError(f"{folder}: has no JPEG, PNG, WebP, BMP or GIF file; add pictures or remove the folder")
+        raise DataError(f"{folder}: has no JPEG, PNG, WebP, BMP, GIF or TIFF file; add pictures or remove the folder")
     return pictures
 
 

@@ -16,21 +16,23 @@ from vit_train.data.images import Indices
 from vit_train.errors import DataError
 
 # What a file is tells its content, not its name. Pillow knows more formats; some of them start other programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+MAX_PIXELS = 100_000_000  # where no config says dataset.max_pixels
 
 # Pillow warns of large pictures and of broken EXIF blocks, which are read all the same. `catch_warnings` cannot be used
 # here: it changes the filters of all threads, and pictures are read in many.
 warnings.filterwarnings("ignore", module="PIL")
 
 
-def read_image_file(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
+def read_image_file(path: Path, height: int, width: int, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """uint8 [height, width, 3], RGB: the middle of the picture, scaled with antialiasing, nothing stretched.
 
-    It is turned as its EXIF block says; of an animation it is the first frame, of a transparent picture what is seen on
-    white, and 16 bits are scaled to 8.
+    It is turned as its EXIF block says; of an animation or several pages it is the first, of a transparent picture what
+    is seen on white, and 16 bits are scaled to 8.
 
-    Raises DataError, naming the file, if it is absent, unreadable, empty, damaged, too large, no file but a pipe or a
-    device, or not in FORMATS.
+    Raises DataError, naming the file, if it is absent, unreadable, empty, damaged, no file but a pipe or a device, not
+    in FORMATS, of more than 16 bits, or has more than `max_pixels` to decode, which are fewer than those of a JPEG that
+    is far larger than what is asked for.
     """
     try:
         kind = path.stat().st_mode
@@ -39,30 +41,40 @@ def read_image_file(path: Path, height: int, width: int) -> npt.NDArray[np.uint8
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise DataError(f"{path}: is empty, it has 0 bytes; replace or remove it")
-            return _fitted(path, file, height, width)
+            return _fitted(path, file, height, width, max_pixels)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}); fix that, replace or remove the file") from error
 
 
-def _fitted(path: Path, file: IO[bytes], height: int, width: int) -> npt.NDArray[np.uint8]:
+def _fitted(path: Path, file: IO[bytes], height: int, width: int, max_pixels: int) -> npt.NDArray[np.uint8]:
     try:
         with Image.open(file, formats=FORMATS) as image:
             side = 2 * max(height, width)
             image.draft(None, (side, side))  # a JPEG need not be decoded much larger than it will be
+            if (pixels := image.width * image.height) > max_pixels:
+                raise Image.DecompressionBombError(f"{pixels:,} pixels to decode, above the limit of {max_pixels:,}")
             image.load()
             with suppress(Exception):  # a broken EXIF block does not spoil the pixels
                 ImageOps.exif_transpose(image, in_place=True)
             return np.asarray(ImageOps.fit(_rgb(image), (width, height), Image.Resampling.BICUBIC))
     except UnidentifiedImageError:
-        raise DataError(f"{path}: is not a JPEG, PNG, WebP, BMP or GIF picture; replace or remove it") from None
+        raise DataError(f"{path}: is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture; replace or remove it") from None
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: is too large ({error}); scale it down or remove it") from error
+        raise DataError(f"{path}: is too large ({error}); scale it down or raise dataset.max_pixels") from error
+    except _UnknownRangeError:
+        raise DataError(f"{path}: has values of 32 bits, whose range nobody knows; save it with 8 or 16 bits") from None
     except Exception as error:  # what decoders raise for damaged bytes is of every class
         raise DataError(f"{path}: is damaged or cut short ({error}); replace or remove it") from error
 
 
+class _UnknownRangeError(Exception):
+    """Nothing says what is black and what is white."""
+
+
 def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F"):
+        raise _UnknownRangeError
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         wide = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
@@ -80,17 +92,18 @@ class ImageFiles:
     labels: npt.NDArray[np.int32]
     sums: npt.NDArray[np.int64]  # [N, 2, 3]: of the values of each picture's channels, and of their squares
     size: tuple[int, int]
+    max_pixels: int = MAX_PIXELS  # of a file, as of `read_image_file`
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: Indices) -> "ImageFiles":
         """The examples at `indices`, in that order."""
-        return ImageFiles(self.paths[indices], self.labels[indices], self.sums[indices], self.size)
+        return ImageFiles(self.paths[indices], self.labels[indices], self.sums[indices], self.size, self.max_pixels)
 
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """The pictures at `indices`; raises DataError, naming the file, if one is no longer there or sound."""
-        return np.stack([read_image_file(Path(path), *self.size) for path in self.paths[indices]])
+        return np.stack([read_image_file(Path(path), *self.size, self.max_pixels) for path in self.paths[indices]])
 
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """From the sums; nothing is read."""

@@ -27,7 +27,7 @@ def load_all(config: Config) -> Dataset:
         return load_digits()
     if name == "folder":
         assert root is not None  # DatasetConfig sees to it
-        return load_folder(root, config.model.image_size)
+        return load_folder(root, config.model.image_size, config.dataset.max_pixels)
     return load_cifar(name, root)
 
 

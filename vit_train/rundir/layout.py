@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vit_train.console import say_once
 from vit_train.errors import CheckpointError, ConfigError
-from vit_train.files import read_json
+from vit_train.files import at_once, read_json
 
 _CANNOT_LOCK = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of file systems without locks
 
@@ -56,7 +56,7 @@ class RunDir:
     def locked(self) -> Iterator[None]:
         """Keeps other processes from training in the same directory; raises CheckpointError if one already does."""
         try:
-            file = (self.path / ".lock").open("w")
+            file = open(self.path / ".lock", "w", opener=at_once)  # noqa: SIM115, closed below
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be written to ({error.strerror})") from error
         with file:
@@ -72,7 +72,7 @@ class RunDir:
     def in_use(self) -> bool:
         """Whether a process is training in this directory."""
         try:
-            with (self.path / ".lock").open() as file:
+            with open(self.path / ".lock", opener=at_once) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
