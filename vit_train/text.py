@@ -25,6 +25,15 @@ def one_line(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether it can be written as UTF-8: a file's name can be other bytes, which Python has as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def lines(text: str) -> str:
     """`text` as `one_line`, but with its line breaks."""
     return "\n".join(map(one_line, text.split("\n")))

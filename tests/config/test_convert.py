@@ -91,6 +91,12 @@ def test_each_mistake_is_one_sentence(name, value, message):
     assert str(error.value) == message
 
 
+def test_a_text_that_config_yaml_cannot_hold_is_refused():
+    """Such as a path in Latin-1, which the run's own config.yaml could not be read with."""
+    with pytest.raises(ConfigError, match=r"^outputs=/Mü\\udcff: is not UTF-8, as config.yaml is; give"):
+        load_config(["outputs=/Mü\udcff"])
+
+
 def test_a_missing_key_is_named():
     values = {name: value for name, value in GOOD.items() if name != "count"}
     with pytest.raises(ConfigError, match=r"^count: is missing"):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 from vit_train.errors import ConfigError
-from vit_train.text import one_line
+from vit_train.text import is_utf8, one_line
 
 T = TypeVar("T")
 
@@ -214,6 +214,8 @@ def _leaf(name: str, value: Any, kind: Any, limits: dict[str, float]) -> Any:
         hint = nearest(str(value), _choices(kind))
         raise ConfigError(f"{name}={show(value)}: must be {describe(kind)}{hint}") from None
     for number in converted if isinstance(converted, tuple) else (converted,):
+        if isinstance(number, str) and not is_utf8(number):
+            raise ConfigError(f"{name}={one_line(number)}: is not UTF-8, as config.yaml is; give it another name")
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
         if not all(_LIMITS[limit][1](number, bound) for limit, bound in limits.items()):

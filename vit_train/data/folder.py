@@ -14,6 +14,7 @@ from vit_train.data.image_files import MAX_PIXELS, ImageFiles
 from vit_train.data.images import Dataset
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
+from vit_train.text import is_utf8
 
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
 CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir"))  # besides hidden files
@@ -130,10 +131,8 @@ def _classes(folder: Path, left_out: list[str]) -> Classes:
 
 
 def _class_name(entry: os.DirEntry[str]) -> str:
-    try:
-        entry.name.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{entry.path!a}: its name is not UTF-8; rename the folder") from None
+    if not is_utf8(entry.name):
+        raise DataError(f"{entry.path!a}: its name is not UTF-8; rename the folder")
     return unicodedata.normalize("NFC", entry.name)  # some systems store é as e and an accent
 
 
