@@ -4,6 +4,7 @@ EXPECTED is the table in docs/reliability.md. One finished run of tests/golden/ 
 damaged.
 """
 
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from vit_train.config.compose import load_config
+from vit_train.config.schema import Config
 from vit_train.errors import VitTrainError
 from vit_train.rundir import checkpoint, records, resume
 from vit_train.rundir.environment import require_same_data
@@ -54,7 +57,9 @@ EXPECTED = {
     "predictions.csv": {"figures": ERROR},
     f"{STEP}/manifest.json": {"resume=RUN": ERROR},
     f"{STEP}/progress.json": {"resume=RUN": ERROR},
-    f"{STEP}/latest.npz": {"resume=RUN": ERROR},
+    f"{STEP}/latest.npz": {"resume=RUN": ERROR, "predict": ERROR, "evaluate": ERROR, "export": ERROR},
+    f"{STEP}/best.npz": {"resume=RUN": ERROR, "predict": ERROR, "evaluate": ERROR, "export": ERROR},
+    "model.keras": {"predict": ERROR, "evaluate": ERROR, "export": ERROR},
     "sweep.json": {"sweep.resume=DIR": ERROR, "sweep.resume=auto": NOTE},
 }  # fmt: skip
 CASES = [(file, command) for file, cells in EXPECTED.items() for command in cells]
@@ -112,6 +117,8 @@ def call(command: str, file: str, place: Path) -> int:
         "show": lambda: vit_runs(["show", str(run)]),
         "compare": lambda: vit_runs(["compare", str(run), str(place / "other"), "--plot", str(place / "plot.png")]),
         "evaluate": lambda: vit_runs(["evaluate", str(run)]),
+        "predict": lambda: vit_runs(["predict", str(run), "x.png"]),
+        "export": lambda: vit_runs(["export", str(run), "--format", "keras", "--output", str(place / "exported")]),
         "figures": lambda: (
             records.read_predictions(RunDir(run)) if file == "predictions.csv" else vit_runs(["figures", str(run)])
         ),
@@ -128,20 +135,33 @@ def call(command: str, file: str, place: Path) -> int:
         return error.exit_code
 
 
+@functools.cache
+def composed(overrides: tuple[str, ...], file: str | None) -> Config:
+    """A config of files that nobody damages; composing takes most of the time here."""
+    return load_config(overrides, file)
+
+
 @pytest.mark.parametrize(("file", "command"), CASES, ids=[" ".join(case) for case in CASES])
 def test_only_documented_exit_codes_and_each_names_the_file(place, capsys, monkeypatch, file, command):
     monkeypatch.setattr(compare, "plot_curves", lambda *arguments: None)
+    for module in (resume, plan):
+        monkeypatch.setattr(module, "load_config", lambda overrides, file=None: composed(tuple(overrides), file))
     folder = place / "outputs" / ("2026-11-26/12-00-00.000000-sweep" if file == "sweep.json" else NAME)
+    absent = None
     if command == "resume=auto":  # passes over what is finished
-        (folder / "report.json").rename(place / "report.json")
+        absent = "report.json"
+    elif file.startswith(STEP) and command != "resume=RUN":  # which read checkpoints for want of a model
+        absent = "model.keras"
+    if absent:
+        (folder / absent).rename(place / absent)
     found = {}
     with damaged(folder / file) as damages:
         for damage in damages:
             code = call(command, file, place)
             noted = f"note: {folder / file}: " in capsys.readouterr().err
             found[damage] = f"{code}, with a note" if noted and EXPECTED[file][command] != READ else str(code)
-    if command == "resume=auto":
-        (place / "report.json").rename(folder / "report.json")
+    if absent:
+        (place / absent).rename(folder / absent)
     assert found == dict.fromkeys(found, EXPECTED[file][command])
 
 

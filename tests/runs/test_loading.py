@@ -1,3 +1,5 @@
+import zipfile
+
 import pytest
 
 from vit_train.errors import CheckpointError
@@ -28,6 +30,14 @@ def test_a_damaged_model_is_a_sentence(made, trained, damage):
         CheckpointError,
         match=r"model\.keras: cannot be loaded \(.*\); vit-runs repair makes it again from the checkpoint$",
     ):
+        load(run)
+
+
+def test_a_model_that_unpacks_to_far_more_is_not_unpacked(made):
+    run = made("18-00-00.1-digits-vit")
+    with zipfile.ZipFile(run.model, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(10**6))
+    with pytest.raises(CheckpointError, match=r"cannot be loaded \(it unpacks to 1,000,000 bytes, though Keras stores"):
         load(run)
 
 

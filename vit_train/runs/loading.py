@@ -9,6 +9,7 @@ from vit_train import class_names, load_model
 from vit_train.config.schema import ComputeConfig, Config
 from vit_train.console import say
 from vit_train.errors import CheckpointError
+from vit_train.files import is_there
 from vit_train.machine import backend
 from vit_train.rundir import checkpoint, records
 from vit_train.rundir.layout import RunDir
@@ -26,11 +27,11 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
     of the best weights in the newest checkpoint, which is said. Raises CheckpointError if there is neither, or what is
     there cannot be loaded, and ConfigError if the backend is not installed.
     """
-    if not run.model.exists():
+    if not is_there(run.model):
         return _best_so_far(run, compute)
-    backend.configure(compute, seed=0)
     try:
         _require_bounded(run.model)
+        backend.configure(compute, seed=0)
         model = load_model(run.model)
         return model, class_names(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
