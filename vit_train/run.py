@@ -30,6 +30,7 @@ def train(config: Config, command: str | None = None) -> writer.Report:
     Raises the errors of `vit_train.errors`.
     """
     loggers.require_installed(config.logging)
+    backend.require_installed(config.compute)
     console.doing(f"loading {backend.PACKAGES[config.compute.backend]}")
     backend.configure(config.compute, config.seed)
     # These import Keras, which takes backend and precision once, when it is first imported.

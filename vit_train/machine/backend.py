@@ -34,15 +34,21 @@ _KERAS_DEFAULTS = {
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
+def require_installed(compute: ComputeConfig) -> None:
+    """Raises ConfigError if the backend is not installed."""
+    name = compute.backend
+    if importlib.util.find_spec(name) is None:
+        raise ConfigError(f"compute.backend={name}: {PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'")
+
+
 def configure(compute: ComputeConfig, seed: int) -> None:
     """Sets up the process for one run: same config, same numbers.
 
     Raises ConfigError if the backend is not installed or finds no GPU while one must be there, or if this process has
     already loaded Keras on another backend.
     """
+    require_installed(compute)
     name = compute.backend
-    if importlib.util.find_spec(name) is None:
-        raise ConfigError(f"compute.backend={name}: {PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'")
     os.environ["KERAS_BACKEND"] = name
     os.environ["KERAS_NNX_ENABLED"] = "false"  # which keras.json may turn on; layers then keep their state elsewhere
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up chatter; errors are raised all the same
