@@ -61,6 +61,13 @@ def test_closed_streams_take_no_file_s_number(tmp_path):
     assert int((tmp_path / "answer").read_text()) > 2
 
 
+@pytest.mark.parametrize(("number", "name"), [("SIGSEGV", "Segmentation fault"), ("SIGABRT", "Aborted")])
+def test_a_signal_in_native_code_is_named(tmp_path, number, name):
+    code = "import os, signal; from vit_train.command_line import prepare_process; prepare_process();"
+    result = sh(f'"$PYTHON" -c "{code} os.kill(os.getpid(), signal.{number})"', tmp_path)
+    assert result.stderr.decode().startswith(f"Fatal Python error: {name}\n")
+
+
 def test_a_name_that_is_not_utf_8_comes_out_as_it_is(tmp_path):
     code = "from vit_train.command_line import prepare_process; prepare_process(); print('\\udcff \\ud800')"
     assert sh(f'"$PYTHON" -c "{code}"', tmp_path).stdout == b"\xff \\ud800\n"

@@ -3,6 +3,7 @@
 import argparse
 import codecs
 import errno
+import faulthandler
 import os
 import signal
 import sys
@@ -58,6 +59,8 @@ def output_lost(command: str) -> Iterator[None]:
 def prepare_process() -> None:
     """Makes sure that there are three streams, which take any text, and that matplotlib draws into files only.
 
+    If the process dies in native code, such as by SIGSEGV or SIGABRT, stderr says of what, and where in Python.
+
     Where one was closed, a file would get its number, and the notes of C++ libraries. A name that is not UTF-8 comes
     out as the bytes that it is made of; what the terminal's encoding does not have is written with escapes.
     """
@@ -69,6 +72,7 @@ def prepare_process() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123, it lives as long as the process
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    faulthandler.enable(2, all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors=_ANY_TEXT)

@@ -37,6 +37,8 @@ def test_only_a_report_is_a_result(planned, ran):
         (3, "epoch 1\nvit-train: the data are gone\n\n", "the data are gone"),
         (-9, "epoch 1\n", "killed by SIGKILL, as systems do when memory runs out"),
         (-6, "std::bad_alloc\n", "killed by SIGABRT before its report; the last it said was: std::bad_alloc"),
+        (-6, "std::bad_alloc\nFatal Python error: Aborted\n\nExtension modules: numpy (total: 1)\n",
+         "killed by SIGABRT before its report; the last it said was: std::bad_alloc"),
         (-9, "vit-train: diverged\n$ vit-train resume=x\n", "killed by SIGKILL, as systems do when memory runs out"),
         (7, "$ vit-train seed=1\n", "ended with exit code 7 before its report; the last it said was: nothing"),
         (1, "x" * 9999 + "\nKeyError", "ended with exit code 1 before its report; the last it said was: KeyError"),

@@ -10,7 +10,8 @@ from typing import Any
 from vit_train.rundir import history, records
 from vit_train.rundir.layout import RunDir
 
-_END = 4096  # bytes of a log in which its last lines are
+_END = 2**16  # bytes of a log in which its last lines are
+_FATAL = "Fatal Python error: "  # how the traceback begins that Python prints of a signal in native code
 
 
 _RECENT = 5  # epochs that say how long the next ones take
@@ -65,7 +66,8 @@ def failure(exit_code: int, log: Path) -> str:
         file.seek(max(0, log.stat().st_size - _END))
         text = file.read().decode(errors="replace")
     # Each try to run the job begins with its command.
-    lines = re.findall(r"^\S.*", re.split(r"^\$ vit-train .*", text, flags=re.MULTILINE)[-1], re.MULTILINE)
+    said = re.split(r"^\$ vit-train .*", text, flags=re.MULTILINE)[-1]
+    lines = re.findall(r"^\S.*", said.split(_FATAL)[0], re.MULTILINE)
     last = str(lines[-1]).strip() if lines else "nothing"
     if last.startswith("vit-train: "):
         return last.removeprefix("vit-train: ")
