@@ -100,11 +100,8 @@ def test_a_run_ends_with_table_and_run_directory(vit_train, tmp_path):
     *table, run = result.stdout.splitlines()
     assert (tmp_path / run / "report.json").is_file()
     assert [line.split()[1] for line in table if "%" in line] == ["validation", "test"]
-    lines = result.stderr.splitlines()
-    assert lines[0].startswith("vit, ")
-    assert lines[1].split()[:2] == ["epoch", "loss"]
-    assert lines[2].split()[0] == "1/1"
-    assert len(lines) == 3
+    first_words = [line.split()[0] for line in result.stderr.splitlines()]
+    assert first_words == ["loading", "reading", "run", "vit,", "epoch", "epoch", "1/1", "testing", "drawing"]
 
 
 def test_a_run_can_be_repeated_from_its_own_config(vit_train, tmp_path):
