@@ -87,6 +87,9 @@ def test_a_flip_is_keras_flip(images):
     np.testing.assert_allclose(result, expected, atol=1e-2)
 
 
+SINGLE = ("flip", "rotation", "zoom")
+
+
 def keras_layers():
     import keras
 
@@ -103,7 +106,7 @@ def keras_layers():
     }
 
 
-@pytest.mark.parametrize("operation", ["flip", "rotation", "zoom", "all"])
+@pytest.mark.parametrize("operation", [*(pytest.param(name, marks=pytest.mark.slow) for name in SINGLE), "all"])
 def test_the_distribution_is_that_of_keras_layers(images, operation):
     """Mean, spread and extremes of every pixel of one image over 4,096 draws."""
     import keras
