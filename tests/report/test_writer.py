@@ -70,7 +70,7 @@ def test_what_is_no_report_is_one_sentence(tmp_path):
     with pytest.raises(CheckpointError, match=rf"^{run.report_json}: is not there; finish the run with resume="):
         read(run)
     run.report_json.write_text('{"schema_version": 1}')
-    with pytest.raises(CheckpointError, match=rf"^{run.report_json}: lacks what every version has .*'status'"):
+    with pytest.raises(CheckpointError, match=rf"^{run.report_json}: cannot be read .*; make it again with: vit-runs "):
         read(run)
 
 
