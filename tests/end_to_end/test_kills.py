@@ -86,7 +86,7 @@ FAULTS = (
     "rename:2:before:SIGKILL",  # a checkpoint is written, but has not got its name
     "rmtree:1:before:SIGKILL",  # it has, but the oldest is still there
     "report:2:before:SIGKILL",  # report.md is written, but report.json does not say "completed"
-    "check:24:before:SIGTERM",  # in the midst of the last validation
+    "check:27:before:SIGTERM",  # in the midst of the last validation
 )
 
 
