@@ -115,7 +115,9 @@ def test_killed_while_it_draws_it_ends_as_if_left_alone(unbroken, tmp_path):
     code, _, stderr = finish(start(*arguments, "figures=true", cwd=tmp_path, FAULT="figure:3:after:SIGKILL"))
     assert code == -signal.SIGKILL, stderr
     (run,) = tmp_path.glob("outputs/*/*")
-    assert (run / "figures" / "reliability.png").exists()
+    found = sorted(path.name for path in (run / "figures").iterdir())
+    assert found == [".part-reliability.png", "confusion.png", "curves.png"]
     assert json.loads((run / "report.json").read_text())["status"] == "reporting"
     assert differences(result_of(complete(f"resume={run}", cwd=tmp_path)), expected) == []
-    assert (run / "figures" / "attention.png").exists()
+    assert {"reliability.png", "attention.png"} <= {path.name for path in (run / "figures").iterdir()}
+    assert not list((run / "figures").glob(".part-*"))
