@@ -23,6 +23,8 @@ from vit_train.models.resample import Augment, augmentation_inputs
 from vit_train.models.resolution import at_size
 from vit_train.training.optimizer import build_optimizer
 
+register = keras.saving.register_keras_serializable(package="vit_train")
+
 
 def compile_model(
     network: keras.Model, training: ImageSource, config: Config, class_names: Sequence[str]
@@ -99,6 +101,7 @@ def _labels(targets: Any) -> Any:
     return ops.cast(ops.argmax(targets, axis=-1) if _mixed(targets) else targets, "int32")
 
 
+@register
 class CrossEntropy(keras.losses.Loss):
     """Of each example -sum over k of w_k q_k log p_k, in nats, float [B]; a batch has the mean over its examples.
 
@@ -107,9 +110,14 @@ class CrossEntropy(keras.losses.Loss):
     `cross_entropy(..., weight=w, label_smoothing=smoothing)` is the same, but its mean of labels is over their weights.
     """
 
-    def __init__(self, smoothing: float = 0.0, weights: npt.NDArray[np.float32] | None = None) -> None:
+    def __init__(
+        self, smoothing: float = 0.0, weights: Sequence[float] | npt.NDArray[np.float32] | None = None
+    ) -> None:
         super().__init__(name="cross_entropy")
-        self.smoothing, self.weights = smoothing, weights
+        self.smoothing, self.weights = smoothing, None if weights is None else np.asarray(weights, np.float32)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"smoothing": self.smoothing, "weights": None if self.weights is None else self.weights.tolist()}
 
     def call(self, targets: Any, logits: Any) -> Any:
         if not _mixed(targets) and not self.smoothing and self.weights is None:
@@ -121,7 +129,7 @@ class CrossEntropy(keras.losses.Loss):
         return -ops.sum((q if self.weights is None else q * self.weights) * ops.log_softmax(logits), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="vit_train")
+@register
 class TrainedModel(keras.Model):
     """Counts each example once in its metrics, whatever its weight in the loss; and those of weight 0 not at all.
 
@@ -132,8 +140,9 @@ class TrainedModel(keras.Model):
     evaluating = False
     in_validation: Sequence[Any] = ()
 
-    def __init__(self, inputs: Any, outputs: Any, **options: Any) -> None:
-        super().__init__(inputs, outputs, **options)
+    # Keras reads a model of layers back into a class whose arguments begin as those of its own.
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **options: Any) -> None:
+        super().__init__(inputs, outputs, name=name, **options)
         self.in_validation = [BalancedAccuracy(self.output_shape[-1])]
 
     @property
@@ -168,7 +177,7 @@ def _with_resampling(network: keras.Model, config: Config, source: tuple[int, in
     return TrainedModel(inputs, network(augmented), name="on_device")
 
 
-@keras.saving.register_keras_serializable(package="vit_train")
+@register
 class FiniteCrossEntropy(keras.metrics.Metric):
     """Mean cross-entropy with the targets, in nats, over the examples where it is finite; NaN if there are none.
 
@@ -195,6 +204,7 @@ class FiniteCrossEntropy(keras.metrics.Metric):
         return self.total / self.count
 
 
+@register
 class Accuracy(keras.metrics.SparseCategoricalAccuracy):
     """Keras' accuracy; of mixed targets, the larger part has to be the most probable class."""
 
@@ -202,6 +212,7 @@ class Accuracy(keras.metrics.SparseCategoricalAccuracy):
         super().update_state(_labels(targets), logits, sample_weight)
 
 
+@register
 class TopAccuracy(keras.metrics.SparseTopKCategoricalAccuracy):
     """Keras' top-k accuracy; of mixed targets, the larger part has to be among the k most probable classes."""
 
