@@ -44,8 +44,8 @@ def observe(losses):
         bad = (step == POISONED) & (tf.range(tf.shape(labels)[0]) == 0)
         return tf.where(bad[:, None, None, None], float("inf"), images), labels
 
-    def poisoned(train, config, first, last):
-        clean = batches(train, config, first, last)
+    def poisoned(train, config, first, last, size=None):
+        clean = batches(train, config, first, last, size)
         if config.augment.placement == "device":
             return clean
         return tf.data.Dataset.zip(tf.data.Dataset.range(first, last), clean).map(poison)
