@@ -46,6 +46,7 @@ def reproduce(tmp_path, monkeypatch, eagerly):
     return reproduce
 
 
+@pytest.mark.slow
 def test_seeds_are_measured_once_and_tabled(reproduce, tmp_path, capsys):
     assert reproduce("tiny", "--seeds", "1,2") == (0, 2)
     first, second = json.loads((tmp_path / "results.json").read_text())

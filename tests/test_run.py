@@ -129,6 +129,7 @@ def test_the_learning_rate_is_that_of_the_last_step(tiny):
     assert [row["learning_rate"] for row in rows] == pytest.approx([0.005, 0.005])
 
 
+@pytest.mark.slow
 def test_overfitting_a_batch_drives_its_loss_down(tiny):
     report = train(tiny("debug=overfit", "train.epochs=30", "train.batch_size=16", "optimizer.learning_rate=0.02",
                         "train.steps_per_epoch=1", "model.projection_dim=32"))  # fmt: skip

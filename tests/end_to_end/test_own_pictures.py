@@ -129,6 +129,7 @@ def test_a_picture_that_vanishes_stops_the_run_which_can_go_on(begun, whole, con
     assert figures(train(config(f"resume={begun}"))) == figures(whole)
 
 
+@pytest.mark.slow
 def test_from_the_command_line_a_part_on_the_device(vit_train, pictures, tmp_path):
     settings = (f"dataset.root={pictures}", "dataset.fraction=0.8", "augment.placement=device")
     done = vit_train(*SETTINGS, *settings)

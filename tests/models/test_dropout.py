@@ -137,6 +137,7 @@ np.savez(sys.argv[1], output, *gradients)
 """
 
 
+@pytest.mark.slow
 def test_both_backends_drop_the_same_in_a_block_and_have_the_same_gradients(run_on, tmp_path):
     results = []
     for backend in ("tensorflow", "jax"):

@@ -33,6 +33,7 @@ def run(tmp_path_factory):
     return config, train(config)
 
 
+@pytest.mark.slow
 def test_a_run_exports_what_predicts_as_the_run_does(run, tmp_path):
     """Bit for bit, from a file in which a ternary weight takes 1.6 bits."""
     from vit_train import load_model

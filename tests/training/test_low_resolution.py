@@ -46,6 +46,7 @@ def test_it_is_trained_and_resumed_as_if_never_stopped(stopped, eagerly, tiny):
     assert resumed == whole
 
 
+@pytest.mark.slow
 def test_the_first_epochs_are_other_ones(eagerly, tiny):
     from vit_train.run import train
 
