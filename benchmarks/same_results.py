@@ -97,8 +97,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("other")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("cases", nargs="*", metavar="NAME", choices=[*CASES, []])
-    options = parser.parse_args()
+    parser.add_argument("cases", nargs="*", metavar="NAME", help=f"of {', '.join(CASES)} (default: all)")
+    options = parser.parse_intermixed_args()
+    if unknown := set(options.cases) - set(CASES):
+        parser.error(f"there is no case {', '.join(unknown)}; there are {', '.join(CASES)}")
     data = options.data.resolve() if options.data else None
     wanted = options.cases or [name for name in CASES if data or "quickstart" in CASES[name]]
     different = 0
