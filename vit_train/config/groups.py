@@ -1,6 +1,7 @@
-"""The config groups: folders of conf/ and the options in them. Reads no YAML, so it answers at once."""
+"""The config groups: folders of conf/ and the options in them. Which there are is known without reading any."""
 
 from pathlib import Path
+from typing import Any
 
 
 def config_folder() -> Path:
@@ -13,6 +14,14 @@ def groups() -> dict[str, list[str]]:
     """Each config group with its options, in alphabetical order."""
     found = {path.name: options(path.name) for path in sorted(config_folder().iterdir()) if path.is_dir()}
     return {group: names for group, names in found.items() if names}
+
+
+def read_yaml(name: str) -> dict[str, Any]:
+    """What conf/NAME.yaml says, where `name` may have folders: `sweep/launcher/slurm`. In C, ten times as fast."""
+    import yaml
+
+    text = (config_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    return dict(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def options(group: str) -> list[str]:

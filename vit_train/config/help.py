@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, get_type_hints
 
-import yaml
-
 from vit_train.config.convert import describe, keys_of, name_of, show, unknown_key, variants
-from vit_train.config.groups import config_folder, groups
+from vit_train.config.groups import groups, read_yaml
 from vit_train.config.schema import Config, SweepConfig
 
 _HEAD = """\
@@ -41,17 +39,17 @@ def help_text() -> str:
     """The whole page: usage, groups, and every key with its default, type, limits, meaning and unit."""
     lines = [_HEAD, "Groups (GROUP=OPTION)"]
     lines += [f"  {group:<12}{', '.join(options)}" for group, options in groups().items()]
-    main = _read("config")
+    main = read_yaml("config")
     for title, section, prefix, option in _sections(main["defaults"]):
-        values = dict(_flatten(_read(option), prefix))
+        values = dict(_flatten(read_yaml(option), prefix))
         lines += ["", f"Keys of {title} (default; type; meaning)", *_keys(keys_of(section, prefix), values)]
     others = [key for key in keys_of(Config) if "." not in key[0]]
     lines += ["", "Other keys", *_keys(others, dict(_flatten(main)))]
     own = [key for key in keys_of(SweepConfig, "sweep.") if not key[0].startswith("sweep.launcher.")]
-    values = dict(_flatten(_read("sweep"), "sweep."))
+    values = dict(_flatten(read_yaml("sweep"), "sweep."))
     lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *_keys(own, values)]
     for section in variants(get_type_hints(SweepConfig)["launcher"]):
-        values = dict(_flatten(_read(f"sweep/launcher/{name_of(section)}"), "sweep.launcher."))
+        values = dict(_flatten(read_yaml(f"sweep/launcher/{name_of(section)}"), "sweep.launcher."))
         title = f"Keys of sweep.launcher={name_of(section)}, only with -m (default; type; meaning)"
         lines += ["", title, *_keys(keys_of(section, "sweep.launcher."), values)]
     lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
@@ -91,10 +89,6 @@ def _keys(keys: Iterable[tuple[str, Any, Any]], defaults: dict[str, str]) -> Ite
         limits = "".join(f", {_WORDS[limit]} {show(bound)}" for limit, bound in field.metadata["limits"].items())
         yield f"  {name} = {defaults[name]}"
         yield f"      {describe(kind)}{limits}: {field.metadata['doc']}"
-
-
-def _read(name: str) -> Any:
-    return yaml.safe_load((config_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> Any:

@@ -22,7 +22,7 @@ from vit_train.report.confusion import draw_confusion
 from vit_train.report.curves import draw_curves
 from vit_train.report.scores import calibration, confusion
 from vit_train.report.writer import Report
-from vit_train.rundir import history, predictions
+from vit_train.rundir import records
 from vit_train.rundir.layout import RunDir
 
 Drawing = tuple[str, Callable[[], Figure | None]]
@@ -66,13 +66,12 @@ def attempt(path: Path, task: Callable[[Path], None]) -> str | None:
 def _of_results(report: Report, run: RunDir, test: ImageSource | None) -> Iterator[Drawing]:
     best, names = report.best_epoch, report.class_names
     if best is not None:
-        yield "curves", lambda: draw_curves(history.read(run.history), best)
+        yield "curves", lambda: draw_curves(records.read_rows(run), best)
     if report.test is None:
         return
     superclasses = superclasses_of(report.dataset, names)
-    found = cache(
-        partial(predictions.read, run.predictions)
-    )  # read once, where a damaged file costs these figures only
+    # Read once, and where a damaged file costs these figures only.
+    found = cache(partial(records.read_predictions, run))
     yield "confusion", lambda: draw_confusion(confusion(found(), len(names)), names, superclasses)
     yield "reliability", lambda: draw_reliability(calibration(found()))
     if test is not None:

@@ -1,7 +1,6 @@
 """report.html and report.md, from what is in the run directory."""
 
 import base64
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from vit_train.files import replace_file
 from vit_train.report.recipe import nearest_recipe
 from vit_train.report.scores import ClassScores, confusion
 from vit_train.report.writer import RESULT_HEADER, Report, result_rows
-from vit_train.rundir import predictions
+from vit_train.rundir import records
 from vit_train.rundir.layout import RunDir
 from vit_train.text import command, for_html, for_markdown, lines, markdown_code, setting
 
@@ -69,7 +68,7 @@ def _render(template: str, report: Report, run: RunDir, config: Config, notes: l
         run=run,
         to_continue=command(setting("resume", run.path)),
         notes=notes,
-        machine=json.loads(run.environment.read_text(encoding="utf-8")),
+        machine=records.read_environment(run),
         recipe=recipe,
         differences=differences,
         result_header=RESULT_HEADER,
@@ -93,7 +92,7 @@ def _confusions(report: Report, run: RunDir) -> list[Confusion]:
     if report.test is None:
         return []
     names = report.class_names
-    matrix = confusion(predictions.read(run.predictions), len(names))
+    matrix = confusion(records.read_predictions(run), len(names))
     support = matrix.sum(axis=1)
     np.fill_diagonal(matrix, 0)
     return [

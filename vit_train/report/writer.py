@@ -126,7 +126,7 @@ def reopen(run: RunDir) -> None:
     of one that was stopped is in history.csv too, and is removed.
     """
     if has_test(run):
-        values = json.loads(run.report_json.read_bytes()) | {"status": "reporting"}
+        values = records.read_report(run) | {"status": "reporting"}
         replace_file(run.report_json, json.dumps(values, indent=2) + "\n")
     else:
         for path in (run.report_json, run.report_md, run.report_html):

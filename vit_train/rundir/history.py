@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vit_train import metrics
-from vit_train.config.schema import EarlyStoppingConfig
+from vit_train.config.schema import EarlyStoppingConfig, TrainConfig
 from vit_train.files import read_regular, replace_file
 
 Row = dict[str, float]
@@ -58,6 +58,11 @@ def read(path: Path) -> list[Row]:
 def best(rows: Sequence[Row], monitor: str) -> Row:
     """The first of the rows with the best value of `monitor`, a column of validation that some may lack."""
     return max(rows, key=lambda row: _gain(row, monitor))
+
+
+def at_end(rows: Sequence[Row], train: TrainConfig) -> bool:
+    """Whether training is over: after the last epoch, or at an early stop."""
+    return len(rows) >= train.epochs or should_stop(rows, train.early_stopping)
 
 
 def should_stop(rows: Sequence[Row], stopping: EarlyStoppingConfig) -> bool:

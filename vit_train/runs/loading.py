@@ -1,6 +1,5 @@
 """A run's model, ready to use."""
 
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -72,10 +71,10 @@ def _best_so_far(run: RunDir, compute: ComputeConfig) -> tuple[Any, tuple[str, .
 def _classes(run: RunDir, config: Config) -> tuple[tuple[str, ...], tuple[int, int]]:
     """(the class names, (height, width) of the images): of environment.json, or of the data set if it is older."""
     try:
-        values = json.loads(run.environment.read_bytes())
+        values = records.read_environment(run)
         height, width = values["image_size"]
         return tuple(map(str, values["class_names"])), (height, width)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (CheckpointError, ValueError, TypeError, KeyError):
         from vit_train.data.sources import load_dataset
 
         dataset = load_dataset(config)

@@ -32,8 +32,7 @@ def repair(path: Path) -> Report:
     config = records.load_config(run)
     found, _ = checkpoint.load(run.checkpoints)
     rows = found.progress["rows"] if found else []
-    at_end = len(rows) >= config.train.epochs or history.should_stop(rows, config.train.early_stopping)
-    if not (at_end or run.finished):
+    if not (history.at_end(rows, config.train) or run.finished):
         raise ConfigError(f"{path}: has not come to its end; continue with vit-train {to_resume(path)}")
     from vit_train.run import train
 

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from vit_train.config.compose import parse
 from vit_train.config.convert import convert, nearest
-from vit_train.config.groups import config_folder, groups, options
+from vit_train.config.groups import groups, options, read_yaml
 from vit_train.config.schema import SweepConfig
 from vit_train.errors import ConfigError
 
@@ -37,7 +35,7 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
     own = {key.removeprefix("sweep."): ready.pop(key) for key in list(ready) if key.startswith("sweep.")}
     given = {parse(text, several=True).key_or_group for text in overrides}
     overrides += [f"{key}={value}" for key, value in ready.items() if key not in given]
-    return convert(SweepConfig, _with_launcher(_yaml("sweep") | own | settings), "sweep."), overrides
+    return convert(SweepConfig, _with_launcher(read_yaml("sweep") | own | settings), "sweep."), overrides
 
 
 def _with_launcher(settings: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +45,7 @@ def _with_launcher(settings: dict[str, Any]) -> dict[str, Any]:
     name, names = rest["launcher"], options("sweep/launcher")
     if name not in names:
         raise ConfigError(f"sweep.launcher={name}: must be one of {', '.join(names)}{nearest(str(name), names)}")
-    return rest | {"launcher": _yaml(f"sweep/launcher/{name}") | given}
+    return rest | {"launcher": read_yaml(f"sweep/launcher/{name}") | given}
 
 
 _INSTEAD = {
@@ -59,8 +57,4 @@ _INSTEAD = {
 def _ready(text: str, name: object) -> dict[str, Any]:
     if name not in (names := groups()["sweep"]):
         raise ConfigError(f"{text}: must be one of {', '.join(names)}{nearest(str(name), names)}")
-    return _yaml(f"sweep/{name}")
-
-
-def _yaml(name: str) -> dict[str, Any]:
-    return dict(yaml.safe_load((config_folder() / f"{name}.yaml").read_text(encoding="utf-8")))
+    return read_yaml(f"sweep/{name}")

@@ -31,7 +31,7 @@ def compile_model(
 ) -> keras.Model:
     """The network to be trained on `training`; raises ConfigError if a class with a weight is not in `class_names`."""
     weights = class_weights(config.loss, training.labels, class_names)
-    model = _with_resampling(network, config, training.size, config.model.image_size)
+    model = _with_augmentation(network, config, training.size, config.model.image_size)
     optimizer = build_optimizer(config, model, steps_per_epoch(len(training), config))
     # Keras makes its variables with the first batch; a checkpoint is restored before that.
     optimizer.build(model.trainable_variables)
@@ -45,7 +45,7 @@ def compile_early(network: keras.Model, model: keras.Model, training: ImageSourc
     """
     assert config.train.low_resolution is not None
     smaller = at_size(network, config.train.low_resolution)
-    early = _with_resampling(smaller, config, training.size, config.train.low_resolution)
+    early = _with_augmentation(smaller, config, training.size, config.train.low_resolution)
     return _compile(early, model.optimizer, model.loss)
 
 
@@ -164,7 +164,7 @@ class TrainedModel(keras.Model):
         return super().compute_metrics(x, y, y_pred, once)
 
 
-def _with_resampling(network: keras.Model, config: Config, source: tuple[int, int], size: int) -> keras.Model:
+def _with_augmentation(network: keras.Model, config: Config, source: tuple[int, int], size: int) -> keras.Model:
     """A model of the same layers to compile, so that `network` stays free of what belongs to training.
 
     The augmentation is in front if it is placed on the device; `source` is (height, width) of the images, and the

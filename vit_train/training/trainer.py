@@ -130,8 +130,7 @@ class Trainer:
                 raise
 
     def _done(self) -> bool:
-        rows, settings = self.progress.rows, self.settings
-        return len(rows) >= settings.epochs or history.should_stop(rows, settings.early_stopping)
+        return history.at_end(self.progress.rows, self.settings)
 
     def _save_if_new(self) -> None:
         # Between two steps nothing else changes: a validation that was cut short begins anew.
