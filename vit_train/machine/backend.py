@@ -52,6 +52,10 @@ def configure(compute: ComputeConfig, seed: int) -> None:
     os.environ["KERAS_BACKEND"] = name
     os.environ["KERAS_NNX_ENABLED"] = "false"  # which keras.json may turn on; layers then keep their state elsewhere
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up chatter; errors are raised all the same
+    if "avx512f" in processor("flags"):
+        # TensorFlow takes oneDNN by itself only on processors with instructions for inference; with AVX512 alone it
+        # trains the reference 1.9 times as fast, too.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     _take_devices(compute)
     import keras
     import tensorflow as tf
