@@ -15,6 +15,7 @@ from vit_train.config.compose import load_config, to_yaml
 from vit_train.config.convert import keys_of
 from vit_train.config.groups import groups
 from vit_train.config.schema import Config
+from vit_train.text import one_line
 
 TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_size=8")
 
@@ -129,6 +130,7 @@ arguments = st.lists(st.one_of(overrides, flags, words, names, values), max_size
 
 
 CASES = int(os.environ.get("CASES", "150"))
+KEYS = [name for name, _, _ in keys_of(Config)]
 FILE = to_yaml(load_config()).splitlines()
 lines = st.one_of(
     st.builds("{}{}: {}".format, st.sampled_from(["", "  ", "    "]), st.sampled_from(["depth", "seed", "x"]), values),
@@ -170,5 +172,8 @@ def test_any_arguments_are_a_config_or_one_sentence_and_exit_code_2(tmp_path_fac
     assert (stderr.getvalue() == "") == (code == 0)
     if code == 2:
         assert stdout.getvalue() == ""
-        assert re.fullmatch(r"vit-train: [^\n]+\n", stderr.getvalue()), stderr.getvalue()
+        said = stderr.getvalue()
+        assert re.fullmatch(r"vit-train: [^\n]+\n", said), said
+        named = [one_line(word) for each in arguments for word in (each, each.partition("=")[0].lstrip("+~-")) if word]
+        assert any(name in said for name in ("'': ", *named, *KEYS)), said
     assert not list(folder.iterdir())
