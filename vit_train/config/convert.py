@@ -2,11 +2,12 @@
 
 import dataclasses
 import difflib
+import functools
 import math
 import operator
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 from vit_train.errors import ConfigError
@@ -57,6 +58,11 @@ def key(
     return dataclasses.field(metadata={"doc": doc, "limits": limits, **properties})
 
 
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
 def variants(kind: Any) -> list[Any]:
     """The dataclasses that a section of the config may be, told apart by their key `name`; none if it is no section.
 
@@ -66,21 +72,19 @@ def variants(kind: Any) -> list[Any]:
     return [option for option in options if dataclasses.is_dataclass(option) and not hasattr(option, "parse")]
 
 
-def keys_of(cls: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
-    """Yields (dotted key, field, type) for every leaf of a config dataclass, in order of definition.
+@functools.cache
+def keys_of(cls: type, prefix: str = "") -> tuple[tuple[str, "dataclasses.Field[Any]", Any], ...]:
+    """(dotted key, field, type) of every leaf of a config dataclass, in order of definition.
 
     A key that several variants of a section have comes once, as the first of them has it.
     """
-    hints = typing.get_type_hints(cls)
+    leaves: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
-        name, kind = prefix + field.name, hints[field.name]
-        if sections := variants(kind):
-            leaves: dict[str, Any] = {}
-            for leaf in (leaf for section in sections for leaf in keys_of(section, name + ".")):
-                leaves.setdefault(leaf[0], leaf)
-            yield from leaves.values()
-        else:
-            yield name, field, kind
+        name, kind = prefix + field.name, _hints(cls)[field.name]
+        within = [leaf for section in variants(kind) for leaf in keys_of(section, name + ".")]
+        for leaf in within or [(name, field, kind)]:
+            leaves.setdefault(leaf[0], leaf)
+    return tuple(leaves.values())
 
 
 def values_of(config: Any, having: str | None = None, prefix: str = "") -> dict[str, Any]:
@@ -98,6 +102,7 @@ def values_of(config: Any, having: str | None = None, prefix: str = "") -> dict[
     return values
 
 
+@functools.cache
 def former_names(cls: type) -> dict[str, str]:
     """Every dotted key that was renamed, as it was called, and what it is called today."""
     names: dict[str, str] = {}
@@ -109,7 +114,7 @@ def former_names(cls: type) -> dict[str, str]:
 
 def name_of(variant: type) -> str:
     """What the key `name` of a variant must be."""
-    (name,) = typing.get_args(typing.get_type_hints(variant)["name"])
+    (name,) = typing.get_args(_hints(variant)["name"])
     return str(name)
 
 
@@ -119,9 +124,9 @@ def convert(cls: type[T], values: Any, prefix: str = "") -> T:
     Raises ConfigError, one sentence, for an unknown or missing key and for a value of the wrong type or range.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"{prefix[:-1]}={show(values)}: is a section; set one of its keys, such as "
-                          f"{next(keys_of(cls, prefix))[0]}")  # fmt: skip
-    hints = typing.get_type_hints(cls)
+        first = keys_of(cls, prefix)[0][0]  # type: ignore[arg-type]
+        raise ConfigError(f"{prefix[:-1]}={show(values)}: is a section; set one of its keys, such as {first}")
+    hints = _hints(cls)  # type: ignore[arg-type]
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:
