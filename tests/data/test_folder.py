@@ -9,6 +9,7 @@ from PIL import Image
 
 from vit_train.config.compose import load_config
 from vit_train.data.folder import load_folder
+from vit_train.data.split import small_class_notes, split_validation, take_fraction
 from vit_train.errors import ConfigError, DataError
 
 
@@ -71,6 +72,61 @@ def test_a_train_folder_alone_is_split(tmp_path):
     assert (len(dataset.train), len(dataset.test), dataset.class_names) == (16, 4, ("cat", "dog"))
 
 
+def test_a_train_folder_beside_others_is_split_and_this_is_said(tmp_path):
+    write_classes(tmp_path / "train", ["cat", "dog"], 10)
+    write_picture(tmp_path / "test/1.png", 5)  # without classes
+    (tmp_path / "model").mkdir()
+    dataset = load_folder(str(tmp_path), 8)
+    assert (len(dataset.train), len(dataset.test), dataset.class_names) == (16, 4, ("cat", "dog"))
+    split, left_out = dataset.notes
+    assert split == f"note: there is no test set in {tmp_path}, so a fifth of each class in {tmp_path}/train is it"
+    assert left_out.startswith(f"note: files or folders left out: 2, such as {tmp_path}/model; only JPEG")
+
+
+def test_a_validation_folder_beside_a_test_folder_is_the_validation_set(parts):
+    before = load_folder(str(parts), 8)
+    write_classes(parts / "valid", ["cat", "dog"], 2, seed=2)
+    shutil.copy(parts / "train/cat/0.png", parts / "valid/cat/9.png")
+    shutil.copy(parts / "test/dog/1.png", parts / "valid/dog/9.png")
+    dataset = load_folder(str(parts), 8)
+    training, validation = split_validation(dataset, 0.5, seed=0)
+    assert (dataset.train.paths.tolist(), dataset.test.paths.tolist()) == (
+        before.train.paths.tolist(), before.test.paths.tolist()
+    )  # fmt: skip
+    assert training is dataset.train
+    assert [path.removeprefix(f"{parts}/valid/") for path in validation.paths] == [
+        "cat/0.png", "cat/1.png", "cat/9.png", "dog/0.png", "dog/1.png", "dog/9.png"
+    ]  # fmt: skip
+    assert validation.labels.tolist() == [0] * 3 + [1] * 3
+    assert small_class_notes(dataset, 0.5) == ()
+    assert dataset.notes[0] == (
+        f"note: {parts}/valid is the validation set, so that dataset.validation is of no effect"
+    )
+    assert [note.split(":")[1].strip() for note in dataset.notes[1:]] == [
+        "pictures that the training and the validation set share",
+        "pictures that the validation and the test set share",
+    ]
+    assert dataset.fingerprint != before.fingerprint
+    half = take_fraction(dataset, 0.34, seed=0)
+    assert half.validation.labels.tolist() == [0, 1]
+
+
+def test_one_folder_may_be_around_the_classes_and_around_their_pictures(tmp_path):
+    """As in Tiny ImageNet."""
+    for part in ("train/images", "val/images"):
+        write_classes(tmp_path / part, ["cat", "dog"], 2, seed=len(part))
+    (tmp_path / "train/images/cat").rename(tmp_path / "pictures")
+    (tmp_path / "train/images/cat").mkdir()
+    (tmp_path / "pictures").rename(tmp_path / "train/images/cat/pictures")
+    (tmp_path / "train/images/cat/boxes.txt").touch()
+    dataset = load_folder(str(tmp_path), 8)
+    assert dataset.class_names == ("cat", "dog")
+    assert [path.removeprefix(f"{tmp_path}/train/images/") for path in dataset.train.paths] == [
+        "cat/pictures/0.png", "cat/pictures/1.png", "dog/0.png", "dog/1.png"
+    ]  # fmt: skip
+    assert dataset.notes[-1].startswith(f"note: files or folders left out: 1, such as {tmp_path}/train/images/cat/box")
+
+
 def test_train_and_test_folders(parts):
     dataset = load_folder(str(parts), 8)
     assert (dataset.class_names, dataset.notes) == (("cat", "dog"), ())
@@ -121,11 +177,11 @@ def test_clutter_is_passed_over_and_the_rest_is_noted(parts):
         (parts / clutter).parent.mkdir(exist_ok=True)
         (parts / clutter).write_bytes(b"\0")
     assert load_folder(str(parts), 8).notes == ()
-    (parts / "val/cat").mkdir(parents=True)
+    (parts / "old/cat").mkdir(parents=True)
     (parts / "train/cat/labels.csv").touch()
     dataset = load_folder(str(parts), 8)
     (note,) = dataset.notes
-    assert note.startswith(f"note: files or folders left out: 2, such as {parts}/val; only JPEG, PNG")
+    assert note.startswith(f"note: files or folders left out: 2, such as {parts}/old; only JPEG, PNG")
     assert len(dataset.train) == 6
 
 
@@ -158,15 +214,15 @@ FAULTS = {
     ),
     "no class": (
         lambda root: [shutil.rmtree(path) for path in root.glob("train/*")],
-        "{root}/train: has no class folder; two or more are needed: dataset.root must hold train/CLASS/* and",
+        "{root}/train: has no class folder; two or more class folders are needed: dataset.root must hold train/CLASS/*",
     ),
     "one class": (
         lambda root: [shutil.rmtree(path) for path in root.glob("*/cat")],
-        "{root}/train: has one class folder, 'dog'; two or more are needed",
+        "{root}/train: has one class folder, 'dog'; two or more class folders are needed",
     ),
     "empty class": (
         lambda root: [path.unlink() for path in root.glob("train/cat/*")],
-        "{root}/train/cat: has no JPEG, PNG, WebP, BMP, GIF or TIFF file; add pictures or remove the folder",
+        "{root}/train/cat: has no JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC file; add pictures or remove",
     ),
     "class without a test": (
         lambda root: write_picture(root / "train/bird/0.png", 7),
@@ -176,9 +232,21 @@ FAULTS = {
         lambda root: write_picture(root / "test/bird/0.png", 7),
         "{root}/train: lacks 1 of the classes in {root}/test, such as 'bird'; both need the same",
     ),
-    "classes are one deeper": (
-        lambda root: (root / "test").rename(root / "rest"),
-        "{root}/rest/cat: is a folder where only pictures belong; dataset.root must hold train/CLASS/*",
+    "classes are one deeper, or pictures": (
+        lambda root: [(root / old).rename(root / new) for old, new in (("test", "two"), ("train", "one"))],
+        "{root}/one: has 2 folders and no picture, such as cat and dog; if they are classes, put them beside the",
+    ),
+    "files in place of classes": (
+        lambda root: (shutil.rmtree(root / "train"), (root / "train").mkdir(), (root / "train/cats.tar").touch()),
+        "{root}/train: has no class folder, and 1 file, such as cats.tar; two or more class folders are needed",
+    ),
+    "class without a validation": (
+        lambda root: write_picture(root / "val/dog/0.png", 7),
+        "{root}/val: has one class folder, 'dog'; two or more",
+    ),
+    "class in validation only": (
+        lambda root: write_classes(root / "val", ["bird", "cat", "dog"], 1, seed=7),
+        "{root}/train: lacks 1 of the classes in {root}/val, such as 'bird'; both need the same",
     ),
     "folder in a class": (
         lambda root: (root / "train/cat/more").mkdir(),
@@ -202,7 +270,7 @@ FAULTS = {
     ),
     "text": (
         lambda root: (root / "test/dog/1.JPG").write_text("not a picture"),
-        "{root}/test/dog/1.JPG: is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture; replace or remove it",
+        "{root}/test/dog/1.JPG: is not a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC picture; replace or remove it",
     ),
     "cut picture": (
         lambda root: os.truncate(root / "test/dog/1.png", 200),

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vit_train.data import image_files
 from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 16 * 24 * 3).reshape(16, 24, 3).round().astype(np.uint8)
-FORMATS = ("jpeg", "png", "webp", "bmp", "gif", "tiff")
+FORMATS = ("jpeg", "png", "webp", "bmp", "gif", "tiff", "avif")
 
 
 def read_at_its_own_size(path):
@@ -31,11 +32,36 @@ def encoded(image, kind, **options):
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_under_any_name(tmp_path, kind):
     path = tmp_path / "without extension"
-    Image.fromarray(GRADIENT).save(path, kind, **({"quality": 95} if kind in ("jpeg", "webp") else {}))
+    Image.fromarray(GRADIENT).save(path, kind, **({"quality": 95} if kind in ("jpeg", "webp", "avif") else {}))
     pixels = read_at_its_own_size(path)
     assert (pixels.shape, pixels.dtype) == ((16, 24, 3), np.uint8)
     tolerance = 0 if kind in ("png", "bmp", "tiff") else 20
     np.testing.assert_allclose(pixels.astype(int), GRADIENT, atol=tolerance)
+
+
+def test_heic_is_read_with_the_extra_and_named_without_it(tmp_path, monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    path = tmp_path / "a.heic"
+    pillow_heif.from_pillow(Image.fromarray(GRADIENT)).save(path, quality=95)
+    np.testing.assert_allclose(read_at_its_own_size(path).astype(int), GRADIENT, atol=20)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"a\.heic: is damaged or cut short \("):
+        read_at_its_own_size(path)
+
+
+@pytest.mark.parametrize(
+    ("brand", "message"),
+    [
+        (b"heic", r"is a picture in HEIF, which takes pip install 'vit-train\[heif\]'; or save it as JPEG$"),
+        (b"avif", r"is a picture in AVIF, which takes a Pillow with AVIF: pip install --upgrade pillow; or save"),
+        (b"isom", "is not a JPEG, PNG"),  # a film
+    ],
+)
+def test_what_only_an_extra_reads_is_said(tmp_path, monkeypatch, brand, message):
+    monkeypatch.setattr(image_files, "_formats", lambda: image_files.FORMATS)
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x1cftyp" + brand + bytes(99))
+    with pytest.raises(DataError, match=message):
+        read_at_its_own_size(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
@@ -140,12 +166,18 @@ def png(width, height, data):
 WHOLE = encoded(Image.fromarray(np.tile(GRADIENT, (4, 4, 1))), "jpeg")
 FAULTS = {
     "empty": (b"", "is empty, it has 0 bytes; replace or remove it"),
-    "text": (b"not a picture\n" * 99, "is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture; replace or remove it"),
+    "text": (
+        b"not a picture\n" * 99,
+        "is not a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC picture; replace or remove it",
+    ),
     "floats": (
         encoded(Image.new("F", (9, 9)), "tiff"),
         "has values of 32 bits, whose range nobody knows",
     ),
-    "postscript": (encoded(Image.new("L", (9, 9)), "eps"), "is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture"),
+    "postscript": (
+        encoded(Image.new("L", (9, 9)), "eps"),
+        "is not a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC picture",
+    ),
     "cut": (WHOLE[: len(WHOLE) // 2], "is damaged or cut short (image file is truncated"),
     "header only": (WHOLE[:20], "is "),
     "bomb": (png(30_000, 30_000, b""), "is too large (Image size (900000000 pixels) exceeds limit of"),

@@ -150,6 +150,6 @@ def test_a_bad_folder_leaves_nothing_behind(vit_train, tmp_path):
     (tmp_path / "mine/a").mkdir(parents=True)
     done = vit_train(*SETTINGS, "dataset.root=mine")
     assert (done.returncode, done.stdout) == (3, "")
-    expected = "mine/a: has no JPEG, PNG, WebP, BMP, GIF or TIFF file; add pictures or remove the folder"
+    expected = "mine/a: has no JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC file; add pictures or remove the folder"
     assert done.stderr.splitlines()[-1] == f"vit-train: {expected}"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -31,7 +31,8 @@ class DatasetConfig:
     )
     fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
     validation: float | Literal["last"] = key(
-        "fraction of train images held out, drawn from every class; 'last' takes the last tenth as keras.io does",
+        "fraction of train images held out, drawn from every class, unless the pictures have a folder val besides "
+        "test; 'last' takes the last tenth as keras.io does",
         above=0, below=1,
     )  # fmt: skip
     max_pixels: int = key(

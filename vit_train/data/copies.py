@@ -5,18 +5,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
+TRAIN, TEST, VALIDATION = range(3)  # the parts that a picture may be in
 
-def copy_notes(paths: list[str], labels: np.ndarray, in_test: np.ndarray, digests: list[bytes]) -> Iterator[str]:
+
+def copy_notes(paths: list[str], labels: np.ndarray, parts: np.ndarray, digests: list[bytes]) -> Iterator[str]:
     """One note for each way in which pictures are there twice; `digests` tell the content of each of `paths`."""
     rows_of = defaultdict(list)
     for row, digest in enumerate(digests):
         rows_of[digest].append(row)
     groups = [rows for rows in rows_of.values() if len(rows) > 1]
-    within = [[row for row in rows if not in_test[row]] for rows in groups]
+
+    def of(*wanted: int) -> list[list[int]]:
+        return [[row for row in rows if parts[row] in wanted] for rows in groups]
+
+    good = "figures look too good"
+    twice = of() if VALIDATION in parts else of(TRAIN)  # no harm where validation has pictures of its own
     for pairs, fact, effect in (
-        (_pairs(groups, in_test), "the training and the test set share", "the test figures look too good"),
+        (_pairs(of(TRAIN, TEST), parts), "the training and the test set share", f"the test {good}"),
+        (_pairs(of(TRAIN, VALIDATION), parts), "the training and the validation set share", f"the validation {good}"),
+        (_pairs(of(VALIDATION, TEST), parts), "the validation and the test set share", f"the test {good}"),
         (_pairs(groups, labels), "two classes share", "one of the labels is wrong"),
-        (_pairs(within, np.arange(len(paths))), "the training set has twice", "validation may see what was trained on"),
+        (_pairs(twice, np.arange(len(paths))), "the training set has twice", "validation may see what was trained on"),
     ):
         if pairs:
             a, b = pairs[0]

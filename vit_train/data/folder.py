@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from vit_train.data.check import check_image_files
-from vit_train.data.copies import copy_notes
-from vit_train.data.image_files import MAX_PIXELS, ImageFiles
+from vit_train.data.copies import TEST, TRAIN, VALIDATION, copy_notes
+from vit_train.data.image_files import KINDS, MAX_PIXELS, ImageFiles
 from vit_train.data.images import Dataset
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
 from vit_train.text import is_utf8
 
-SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
+SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .avif .heic .heif".split())
 CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir"))  # besides hidden files
 LAYOUT = "dataset.root must hold train/CLASS/* and test/CLASS/*, or CLASS/*"
 
 # What the parts are called, the best name first; where there is no test set, the validation set is it.
-_PARTS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+_NAMES = {TRAIN: ("train", "training"), TEST: ("test", "testing"), VALIDATION: ("val", "valid", "validation")}
 
 Classes = dict[str, list[str]]  # class name -> paths of its pictures
 
@@ -29,10 +29,9 @@ Classes = dict[str, list[str]]  # class name -> paths of its pictures
 def load_folder(root: str, side: int, max_pixels: int = MAX_PIXELS) -> Dataset:
     """Reads ROOT/train/CLASS/* and ROOT/test/CLASS/*, or ROOT/CLASS/*; pictures are scaled to `side` x `side`.
 
-    Parts may have other usual names (training, testing, and val where there is no test), and folders with nothing but
-    one folder may be around it all.
-
-    Without a test part, a fifth of every class is it. Labels follow the alphabetical order of the classes' names.
+    Parts may have other usual names, as training and testing, and val may be one more; where there is no test part, val
+    is it, or else a fifth of every class. Folders that hold one folder only may be around it all, around the classes of
+    a part, and around the pictures of a class. Labels follow the alphabetical order of the classes' names.
 
     Raises DataError, naming what to fix, if a file or folder cannot be used; nothing on the disk is changed.
     """
@@ -46,65 +45,88 @@ def _load(root: Path, side: int, max_pixels: int) -> Dataset:
     if root.is_file():
         raise DataError(f"{root}: is a file and no folder; unpack it if it is an archive; {LAYOUT}")
     left_out: list[str] = []
-    inside = _unwrapped(root)
-    parts, notes = _parts(inside, left_out)
+    inside = _unwrapped(root, left_out)
+    classes, notes = _parts(inside, left_out)
     if inside != root:
         notes = (f"note: the pictures are read from {inside}, the only folder in {root}", *notes)
-    names = tuple(parts["train"])
+    names = tuple(classes[TRAIN])
     rows = [
-        (path, label, part == "test")
-        for part, classes in parts.items()
+        (path, label, part)
+        for part, pictures in classes.items()
         for label, name in enumerate(names)
-        for path in classes[name]
+        for path in pictures[name]
     ]
     paths = [path for path, _, _ in rows]
     labels = np.array([label for _, label, _ in rows], np.int32)
     sums, digests = check_image_files(paths, side, max_pixels)
-    in_test = np.array([test for _, _, test in rows])
-    if "test" not in parts:
-        in_test = _choose_test(labels, digests, names)
+    parts = np.array([part for _, _, part in rows], np.uint8)
+    if TEST not in classes:
+        parts = _choose_test(labels, digests, names).astype(np.uint8)
     pictures = ImageFiles(np.array(paths, object), labels, sums, (side, side), max_pixels)
+    train, test, validation = (pictures.take(np.flatnonzero(parts == part)) for part in (TRAIN, TEST, VALIDATION))
     return Dataset(
         name="folder",
-        train=pictures.take(np.flatnonzero(~in_test)),
-        test=pictures.take(np.flatnonzero(in_test)),
+        train=train,
+        test=test,
         class_names=names,
-        notes=(*notes, *_left_out_note(left_out), *copy_notes(paths, labels, in_test, digests)),
-        fingerprint=_fingerprint(names, labels, in_test, digests),
+        notes=(*notes, *_left_out_note(left_out), *copy_notes(paths, labels, parts, digests)),
+        fingerprint=_fingerprint(names, labels, parts, digests),
+        validation=validation if len(validation) else None,
     )
 
 
-def _unwrapped(root: Path) -> Path:
-    """The folder inside folders that hold nothing but one folder, as archives often do; `root` if it is none."""
+def _unwrapped(folder: Path, left_out: list[str]) -> Path:
+    """The folder inside folders that hold one folder and no picture, as archives often do; `folder` if it is none."""
     while True:
-        entries = _entries(root)
-        if (
-            len(entries) != 1
-            or not entries[0].is_dir()
-            or not any(entry.is_dir() for entry in _entries(entries[0].path))
-        ):
-            return root
-        root = Path(entries[0].path)
+        entries = _entries(folder)
+        folders = [entry for entry in entries if entry.is_dir()]
+        if len(folders) != 1 or not _holds_folders(folders[0].path) or any(map(_is_picture, entries)):
+            return folder
+        left_out += [entry.path for entry in entries if not entry.is_dir()]
+        folder = Path(folders[0].path)
 
 
-def _parts(root: Path, left_out: list[str]) -> tuple[dict[str, Classes], tuple[str, ...]]:
-    """The pictures of "train" and "test", or all as "train", and notes; what is of no use is added to `left_out`."""
+def _parts(root: Path, left_out: list[str]) -> tuple[dict[int, Classes], tuple[str, ...]]:
+    """The pictures of each part, or all as TRAIN, and notes; what is of no use is added to `left_out`."""
     entries = {entry.name: entry for entry in _entries(root) if entry.is_dir()}
-    names = {part: _first(entries, _PARTS[part]) for part in _PARTS}
-    if None in names.values():
-        return {"train": _classes(root, left_out)}, ()
-    folders = {part: root / str(name) for part, name in names.items()}
-    left_out += [entry.path for name, entry in entries.items() if name not in names.values()]
-    parts = {part: _classes(folder, left_out) for part, folder in folders.items()}
-    for part, other in (("train", "test"), ("test", "train")):
-        if missing := sorted(parts[part].keys() - parts[other].keys()):
+    folders = {part: root / name for part, names in _NAMES.items() if (name := _first(entries, names))}
+    if TRAIN not in folders or (len(folders) == 1 and not _holds_folders(folders[TRAIN])):
+        return {TRAIN: _classes(root, left_out)}, ()
+    # Such as the pictures of a contest, whose classes are not told.
+    folders = {part: folder for part, folder in folders.items() if part == TRAIN or not _has_no_classes(folder)}
+    left_out += [entry.path for name, entry in entries.items() if root / name not in folders.values()]
+    notes: tuple[str, ...] = ()
+    if TEST not in folders and VALIDATION in folders:
+        folders[TEST] = folders.pop(VALIDATION)
+        notes = (f"note: there is no folder test in {root}, so {folders[TEST]} is the test set",)
+    elif TEST not in folders:
+        notes = (f"note: there is no test set in {root}, so a fifth of each class in {folders[TRAIN]} is it",)
+    elif VALIDATION in folders:
+        notes = (f"note: {folders[VALIDATION]} is the validation set, so that dataset.validation is of no effect",)
+    parts = {part: _classes(_unwrapped(folder, left_out), left_out) for part, folder in folders.items()}
+    for part, other in ((TRAIN, TEST), (TEST, TRAIN), (TRAIN, VALIDATION), (VALIDATION, TRAIN)):
+        if missing := sorted(parts.get(part, {}).keys() - parts.get(other, parts[TRAIN]).keys()):
             raise DataError(
                 f"{folders[other]}: lacks {len(missing):,} of the classes in {folders[part]}, such as '{missing[0]}'; "
                 "both need the same"
             )
-    if str(names["test"]).lower() in _PARTS["test"][:2]:
-        return parts, ()
-    return parts, (f"note: there is no folder test in {root}, so {folders['test']} is the test set",)
+    return parts, notes
+
+
+def _holds_folders(folder: Path | str) -> bool:
+    """Whether there are folders in it, and no picture."""
+    entries = _entries(folder)
+    return any(entry.is_dir() for entry in entries) and not any(map(_is_picture, entries))
+
+
+def _has_no_classes(folder: Path) -> bool:
+    """Whether there are pictures in it, and no folder."""
+    entries = _entries(folder)
+    return any(map(_is_picture, entries)) and not any(entry.is_dir() for entry in entries)
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    return Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir()
 
 
 def _first(entries: dict[str, os.DirEntry[str]], wanted: tuple[str, ...]) -> str | None:
@@ -126,7 +148,9 @@ def _classes(folder: Path, left_out: list[str]) -> Classes:
         classes[name] = _pictures(entry.path, left_out)
     if len(classes) < 2:
         found = f"one class folder, '{next(iter(classes))}'" if classes else "no class folder"
-        raise DataError(f"{folder}: has {found}; two or more are needed: {LAYOUT}")
+        if others := [entry.name for entry in _entries(folder) if not entry.is_dir()]:
+            found += f", and {len(others):,} {'file' if len(others) == 1 else 'files'}, such as {others[0]}"
+        raise DataError(f"{folder}: has {found}; two or more class folders are needed: {LAYOUT}")
     return dict(sorted(classes.items()))
 
 
@@ -137,13 +161,21 @@ def _class_name(entry: os.DirEntry[str]) -> str:
 
 
 def _pictures(folder: str, left_out: list[str]) -> list[str]:
-    pictures: list[str] = []
-    for entry in _entries(folder):
-        if entry.is_dir():
-            raise DataError(f"{entry.path}: is a folder where only pictures belong; {LAYOUT}")
-        (pictures if Path(entry.name).suffix.lower() in SUFFIXES else left_out).append(entry.path)
+    entries = _entries(folder)
+    pictures = [entry.path for entry in entries if _is_picture(entry)]
+    folders = [entry for entry in entries if entry.is_dir()]
+    if folders and pictures:
+        raise DataError(f"{folders[0].path}: is a folder where only pictures belong; {LAYOUT}")
+    if len(folders) > 1:
+        raise DataError(
+            f"{folder}: has {len(folders):,} folders and no picture, such as {folders[0].name} and {folders[1].name}; "
+            "if they are classes, put them beside the others, or else their pictures into this folder"
+        )
+    left_out += [entry.path for entry in entries if not entry.is_dir() and not _is_picture(entry)]
+    if folders:  # as CLASS/images/*
+        return _pictures(folders[0].path, left_out)
     if not pictures:
-        raise DataError(f"{folder}: has no JPEG, PNG, WebP, BMP, GIF or TIFF file; add pictures or remove the folder")
+        raise DataError(f"{folder}: has no {KINDS} file; add pictures or remove the folder")
     return pictures
 
 
@@ -172,14 +204,14 @@ def _choose_test(labels: np.ndarray, digests: list[bytes], names: tuple[str, ...
 def _left_out_note(left_out: list[str]) -> Iterator[str]:
     if left_out:
         yield (
-            f"note: files or folders left out: {len(left_out):,}, such as {left_out[0]}; only JPEG, PNG, WebP, BMP and "
-            "GIF files in class folders are used"
+            f"note: files or folders left out: {len(left_out):,}, such as {left_out[0]}; only {KINDS} files "
+            "in class folders are used"
         )
 
 
-def _fingerprint(names: tuple[str, ...], labels: np.ndarray, in_test: np.ndarray, digests: list[bytes]) -> str:
+def _fingerprint(names: tuple[str, ...], labels: np.ndarray, parts: np.ndarray, digests: list[bytes]) -> str:
     """Equal if a run on these pictures is the same run: same classes, contents, parts and order."""
     content = hashlib.sha256(repr(names).encode())
-    for part in (labels.tobytes(), in_test.tobytes(), *digests):
-        content.update(part)
+    for each in (labels.tobytes(), parts.tobytes(), *digests):
+        content.update(each)
     return content.hexdigest()

@@ -1,22 +1,31 @@
 """Picture files of any size and kind -> pixels of the size asked for."""
 
+import importlib
 import os
 import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from vit_train.data.images import Indices
 from vit_train.errors import DataError
 
 # What a file is tells its content, not its name. Pillow knows more formats; some of them start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+KINDS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"  # as a user is told them
+# The brands of ISO base media files, after the bytes "ftyp" -> what Pillow calls such a picture, and how it is had.
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), ("AVIF", "a Pillow with AVIF: pip install --upgrade pillow")),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+                    ("HEIF", "pip install 'vit-train[heif]'")),
+}  # fmt: skip
 MAX_PIXELS = 100_000_000  # where no config says dataset.max_pixels
 
 # Pillow warns of large pictures and of broken EXIF blocks, which are read all the same. `catch_warnings` cannot be used
@@ -30,9 +39,9 @@ def read_image_file(path: Path, height: int, width: int, max_pixels: int = MAX_P
     It is turned as its EXIF block says; of an animation or several pages it is the first, of a transparent picture what
     is seen on white, and 16 bits are scaled to 8.
 
-    Raises DataError, naming the file, if it is absent, unreadable, empty, damaged, no file but a pipe or a device, not
-    in FORMATS, of more than 16 bits, or has more than `max_pixels` to decode, which are fewer than those of a JPEG that
-    is far larger than what is asked for.
+    Raises DataError, naming the file, if it is absent, unreadable, empty, damaged, no file but a pipe or a device, of
+    another kind, of more than 16 bits, or has more than `max_pixels` to decode, which are fewer than those of a JPEG
+    that is far larger than what is asked for.
     """
     try:
         kind = path.stat().st_mode
@@ -49,7 +58,7 @@ def read_image_file(path: Path, height: int, width: int, max_pixels: int = MAX_P
 
 def _fitted(path: Path, file: IO[bytes], height: int, width: int, max_pixels: int) -> npt.NDArray[np.uint8]:
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=_formats()) as image:
             side = 2 * max(height, width)
             image.draft(None, (side, side))  # a JPEG need not be decoded much larger than it will be
             if (pixels := image.width * image.height) > max_pixels:
@@ -59,13 +68,33 @@ def _fitted(path: Path, file: IO[bytes], height: int, width: int, max_pixels: in
                 ImageOps.exif_transpose(image, in_place=True)
             return np.asarray(ImageOps.fit(_rgb(image), (width, height), Image.Resampling.BICUBIC))
     except UnidentifiedImageError:
-        raise DataError(f"{path}: is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture; replace or remove it") from None
+        file.seek(0)
+        raise DataError(f"{path}: {_what_else(file.read(12))}") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: is too large ({error}); scale it down or raise dataset.max_pixels") from error
     except _UnknownRangeError:
         raise DataError(f"{path}: has values of 32 bits, whose range nobody knows; save it with 8 or 16 bits") from None
     except Exception as error:  # what decoders raise for damaged bytes is of every class
         raise DataError(f"{path}: is damaged or cut short ({error}); replace or remove it") from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """FORMATS, and AVIF and HEIF (of which HEIC is one) where they can be read."""
+    avif = ("AVIF",) if features.check("avif") else ()
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return (*FORMATS, *avif)
+    return (*FORMATS, *avif, "HEIF")
+
+
+def _what_else(start: bytes) -> str:
+    """What to say of a file that begins like this and that no reader of `_formats` takes."""
+    name, remedy = _BRANDS.get(start[8:12], ("", "")) if start[4:8] == b"ftyp" else ("", "")
+    if name and name not in _formats():
+        return f"is a picture in {name}, which takes {remedy}; or save it as JPEG"
+    return f"is not a {KINDS} picture; replace or remove it"
 
 
 class _UnknownRangeError(Exception):

@@ -81,3 +81,4 @@ class Dataset:
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()  # what a user should know of the data
     fingerprint: str | None = None  # of the content, where it is not the same for everyone
+    validation: ImageSource | None = None  # where the images come with such a part; else it is split off from train

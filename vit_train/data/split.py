@@ -8,11 +8,11 @@ from vit_train.data.images import Dataset, ImageSource
 from vit_train.errors import ConfigError
 
 # Every use of the seed draws from a stream of its own, so that one choice does not shift another.
-_TRAIN_FRACTION, _TEST_FRACTION, _VALIDATION = range(3)
+_TRAIN_FRACTION, _TEST_FRACTION, _VALIDATION, _VALIDATION_FRACTION = range(4)
 
 
 def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    """The same fraction of every class of the train and of the test images, in their old order.
+    """The same fraction of every class of the train, test and validation images, in their old order.
 
     Raises ConfigError if a class would be left without an image.
     """
@@ -25,16 +25,19 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
         return examples.take(chosen)
 
     train, test = part(dataset.train, _TRAIN_FRACTION), part(dataset.test, _TEST_FRACTION)
-    return dataclasses.replace(dataset, train=train, test=test)
+    validation = part(dataset.validation, _VALIDATION_FRACTION) if dataset.validation else None
+    return dataclasses.replace(dataset, train=train, test=test, validation=validation)
 
 
 def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[ImageSource, ImageSource]:
-    """Splits the train images into (train, validation), both in their old order.
+    """Splits the train images into (train, validation), both in their old order, unless there is a validation part.
 
     `validation` is a fraction, drawn from every class, at least one image of it and not all; or "last": the last tenth
     of the rows, as `fit` of Keras takes it for `validation_split=0.1`. Raises ConfigError if a class is left without an
     image to learn from or, for a fraction, to validate on.
     """
+    if dataset.validation is not None:
+        return dataset.train, dataset.validation
     labels = dataset.train.labels
     if isinstance(validation, str):
         held_out = np.arange(len(labels) - max(1, len(labels) // 10), len(labels))
@@ -48,7 +51,7 @@ def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tu
 
 def small_class_notes(dataset: Dataset, validation: float | str) -> tuple[str, ...]:
     """What to say of classes for which a fraction of their images would have been none, or all of them."""
-    if isinstance(validation, str):
+    if isinstance(validation, str) or dataset.validation is not None:
         return ()
     counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
     held_out = np.round(validation * counts)
