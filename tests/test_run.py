@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TINY
 from killing import differences, result_of
 
+from vit_train.config.compose import load_config
 from vit_train.errors import CheckpointError, ConfigError, Interrupted, NonFiniteLoss, OutOfMemory
 from vit_train.run import train
 from vit_train.rundir import checkpoint
@@ -27,10 +29,14 @@ def history(report):
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def test_a_run_leaves_what_the_contract_says(tiny, tmp_path):
-    report = train(tiny())
-    (run,) = tmp_path.glob("*/*")
-    assert report.run_dir == str(run)
+@pytest.fixture(scope="module")
+def plain(eagerly, tmp_path_factory):
+    """The report of a tiny run that several tests look at, in an `outputs` of its own."""
+    return train(load_config([*TINY, f"outputs={tmp_path_factory.mktemp('plain')}"]))
+
+
+def test_a_run_leaves_what_the_contract_says(plain):
+    run = Path(plain.run_dir)
     written = ("config.yaml", "environment.json", "train.log", "history.csv", "model.keras", "predictions.csv")
     pages = ("report.json", "report.md", "report.html")
     files = {".lock", "checkpoints", *written, *pages}
@@ -57,7 +63,7 @@ def test_the_best_epoch_is_reported_and_kept(tiny):
     from vit_train import load_model
     from vit_train.data import sources, split
 
-    config = tiny("optimizer.learning_rate=0.5", "train.epochs=6")
+    config = tiny("optimizer.learning_rate=0.5", "train.epochs=4")
     report = train(config)
     rows = history(report)
     best = max(rows, key=lambda row: row["val_accuracy"])
@@ -79,7 +85,7 @@ def test_a_decay_below_the_precision_of_float32_is_noted(tiny, capsys, decay, no
 
 
 def test_the_checkpoint_can_follow_the_loss(tiny):
-    report = train(tiny("train.checkpoint.monitor=val_loss", "optimizer.learning_rate=0.5", "train.epochs=6"))
+    report = train(tiny("train.checkpoint.monitor=val_loss", "optimizer.learning_rate=0.5", "train.epochs=4"))
     assert report.best_epoch == min(history(report), key=lambda row: row["val_loss"])["epoch"]
 
 
@@ -88,20 +94,19 @@ def test_early_stopping_ends_a_run_that_does_not_improve(tiny):
     assert report.training["epochs"] == 3
 
 
-def test_the_same_config_gives_the_same_run(tiny):
-    def figures(*overrides):
+def test_the_same_config_gives_the_same_run(tiny, plain):
+    def figures(report):
         drop = ("seconds", "images_per_second")
-        return [{k: v for k, v in row.items() if k not in drop} for row in history(train(tiny(*overrides)))]
+        return [{k: v for k, v in row.items() if k not in drop} for row in history(report)]
 
-    assert figures() == figures()
-    assert figures() != figures("seed=43")
+    assert figures(plain) == figures(train(tiny()))
+    assert figures(plain) != figures(train(tiny("seed=43")))
 
 
-def test_a_finished_run_is_extended_as_if_it_had_been_longer(tiny):
+def test_a_finished_run_is_extended_as_if_it_had_been_longer(tiny, plain):
     short = train(tiny("train.epochs=1"))
     train(tiny(f"resume={short.run_dir}", "train.epochs=2"))
-    long = train(tiny("train.epochs=2"))
-    assert differences(result_of(Path(short.run_dir)), result_of(Path(long.run_dir))) == []
+    assert differences(result_of(Path(short.run_dir)), result_of(Path(plain.run_dir))) == []
 
 
 def test_frozen_variables_stay_as_they_were(tiny):
@@ -181,7 +186,7 @@ def test_a_run_directory_that_vanishes_is_one_sentence(tiny, tmp_path, after_ste
         train(tiny("train.checkpoint.every=1"))
 
 
-def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, tmp_path, after_step):
+def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, plain, tmp_path, after_step):
     """A limit of the system's on the size of files stands for the quota; the run then continues as if it never was."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     after_step(3, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1])))
@@ -193,7 +198,7 @@ def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, 
     (run,) = tmp_path.glob("*/*")
     assert [path.name for path in sorted(run.glob("checkpoints/*"))] == ["step-0000000001", "step-0000000002"]
     resumed = train(tiny(f"resume={run}", "train.checkpoint.every=1"))
-    assert resumed.test == train(tiny()).test
+    assert resumed.test == plain.test
 
 
 def test_a_signal_that_comes_in_the_last_save_is_not_lost(tiny, tmp_path, monkeypatch):
@@ -227,13 +232,12 @@ def test_what_cannot_work_creates_nothing(tiny, tmp_path, override, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_test_set_is_read_once_at_the_end(tiny, monkeypatch):
+def test_the_test_set_is_read_once_at_the_end(tiny, plain, monkeypatch):
     """Training sees a poisoned test set; only the final figures may change."""
     from vit_train.data import sources
     from vit_train.data.images import Dataset, Examples
 
     whole = sources.load_dataset
-    clean = history(train(tiny()))
 
     def poisoned(config):
         dataset = whole(config)
@@ -241,5 +245,5 @@ def test_the_test_set_is_read_once_at_the_end(tiny, monkeypatch):
         return Dataset(dataset.name, dataset.train, blank, dataset.class_names)
 
     monkeypatch.setattr(sources, "load_dataset", poisoned)
-    for a, b in zip(clean, history(train(tiny())), strict=True):
+    for a, b in zip(history(plain), history(train(tiny())), strict=True):
         assert (a["loss"], a["val_loss"]) == (b["loss"], b["val_loss"])
