@@ -29,6 +29,7 @@ TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_siz
         (["cifar100"], "'cifar100': is not KEY=VALUE"),
         (["--cfgg", "job"], "unrecognized arguments: --cfgg; see vit-train --help"),
         (["--cfg"], "argument -c/--cfg: expected one argument; see vit-train --help"),
+        (["--config="], "argument --config: is empty; give the name of a file; see vit-train --help"),
         (["--config", "absent.yaml"], "absent.yaml: cannot be read (No such file or directory)"),
         (["-m", "cifar100"], "'cifar100': is not KEY=VALUE"),
         (["-m", "model.depht=1,2"], "model.depht=1: there is no key model.depht; did you mean model.depth"),

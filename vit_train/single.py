@@ -1,5 +1,6 @@
 """One run, from arguments to exit code: what the command, a job of a sweep and a node of a cluster all call."""
 
+import argparse
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,15 @@ def parser() -> Parser:
     """The arguments of a run."""
     parser = Parser(prog="vit-train", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--config", metavar="FILE")
+    parser.add_argument("--config", metavar="FILE", type=_file)
     return parser
+
+
+def _file(name: str) -> str:
+    """The name as it is; raises argparse's error if it is empty, as of a variable that is not set."""
+    if not name:
+        raise argparse.ArgumentTypeError("is empty; give the name of a file")
+    return name
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,7 +1,10 @@
+import hashlib
+import io
 import json
 import os
 import shutil
 import stat
+import zipfile
 
 import numpy as np
 import pytest
@@ -188,6 +191,28 @@ def test_a_full_disk_leaves_the_old_one_and_says_so(tmp_path, monkeypatch, call)
     assert checkpoint.load(tmp_path)[0].progress["step"] == 1
 
 
+def write_manifest(folder):
+    """That of the archive that is there now."""
+    data = (folder / "latest.npz").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["latest.npz"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_an_array_that_would_take_more_memory_than_the_file_has_is_not_read(tmp_path, compression):
+    """A header may claim any size, and compressed zeros are small."""
+    checkpoint.save(tmp_path, state(1))
+    folder, header = tmp_path / "step-0000000001", io.BytesIO()
+    shape = (10**15,) if compression == zipfile.ZIP_STORED else (10**6,)
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(folder / "latest.npz", "w", compression) as archive:
+        archive.writestr("a.npy", header.getvalue() + bytes(4 * 10**6))
+    write_manifest(folder)
+    with pytest.raises(CheckpointError, match=r"latest\.npz has an array of \(10+,\) in [\d,]+ bytes\); no sound"):
+        checkpoint.load(tmp_path)
+
+
 def test_a_pickle_in_an_archive_does_not_run(tmp_path):
     checkpoint.save(tmp_path, state(1))
     folder, marker = tmp_path / "step-0000000001", tmp_path / "ran"
@@ -198,12 +223,7 @@ def test_a_pickle_in_an_archive_does_not_run(tmp_path):
 
     with (folder / "latest.npz").open("wb") as file:
         np.savez(file, evil=np.array([Evil()], dtype=object))
-    import hashlib
-
-    data = (folder / "latest.npz").read_bytes()
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["latest.npz"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder)
     with pytest.raises(CheckpointError, match="no sound checkpoint"):
         checkpoint.load(tmp_path)
     assert not marker.exists()

@@ -1,5 +1,6 @@
 import zipfile
 
+import h5py
 import pytest
 
 from vit_train.errors import CheckpointError
@@ -38,6 +39,18 @@ def test_a_model_that_unpacks_to_far_more_is_not_unpacked(made):
     with zipfile.ZipFile(run.model, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(10**6))
     with pytest.raises(CheckpointError, match=r"cannot be loaded \(it unpacks to 1,000,000 bytes, though Keras stores"):
+        load(run)
+
+
+def test_nor_is_one_whose_weights_do(made, trained, tmp_path):
+    """HDF5 compresses inside of the archive, in which they are stored as they are."""
+    run, weights = made("18-00-00.1-digits-vit"), tmp_path / "model.weights.h5"
+    with h5py.File(weights, "w") as file:
+        file.create_dataset("layers/dense/vars/0", (30_000, 30_000), "f4", chunks=(1000, 1000), compression="gzip")
+    with zipfile.ZipFile(trained.model) as good, zipfile.ZipFile(run.model, "w") as archive:
+        for name in good.namelist():
+            archive.writestr(name, weights.read_bytes() if name == weights.name else good.read(name))
+    with pytest.raises(CheckpointError, match=r"cannot be loaded \(it unpacks to 3,600,\d\d\d,\d\d\d bytes, though"):
         load(run)
 
 

@@ -14,6 +14,7 @@ A step that is saved again is `step-NNNNNNNNNN-2`, since one folder cannot take 
 import hashlib
 import io
 import json
+import math
 import re
 import shutil
 import stat
@@ -190,5 +191,17 @@ def _read(path: Path) -> Checkpoint:
 
 
 def _arrays(path: Path) -> Arrays:
+    _require_bounded(path)
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+def _require_bounded(path: Path) -> None:
+    """Raises ValueError if the arrays of an .npz are or claim to be larger than what the file has."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                np.lib.format.read_magic(file)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            if math.prod(shape) * dtype.itemsize > entry.compress_size:
+                raise ValueError(f"{path.name} has an array of {shape} in {entry.compress_size:,} bytes")

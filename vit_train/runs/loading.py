@@ -2,7 +2,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vit_train import class_names, load_model
 from vit_train.config.schema import ComputeConfig, Config
@@ -41,13 +41,36 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
 
 
 def _require_bounded(path: Path) -> None:
-    """Raises OSError or ValueError for a pipe, which would never end, and for an archive that unpacks to far more."""
+    """Raises OSError or ValueError for a pipe, which would never end, and for what unpacks to far more than it has.
+
+    HDF5 has a compression of its own, inside of the archive's.
+    """
     if not path.is_file():
         raise OSError("it is no regular file")
     with zipfile.ZipFile(path) as archive:
+        most = _MOST_UNPACKED * path.stat().st_size
         unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > _MOST_UNPACKED * path.stat().st_size:
+        for entry in archive.infolist() if unpacked <= most else ():
+            if entry.filename.endswith(".h5"):
+                with archive.open(entry) as weights:
+                    unpacked += _bytes_of_weights(weights)
+    if unpacked > most:
         raise ValueError(f"it unpacks to {unpacked:,} bytes, though Keras stores models as they are")
+
+
+def _bytes_of_weights(weights: IO[bytes]) -> int:
+    """How many bytes all arrays of an HDF5 file say that they have."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def count(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(item.nbytes)
+
+    with h5py.File(weights, "r") as file:
+        file.visititems(count)
+    return sum(sizes)
 
 
 def _best_so_far(run: RunDir, compute: ComputeConfig) -> tuple[Any, tuple[str, ...]]:
