@@ -99,7 +99,7 @@ def test_a_run_that_goes_on_has_every_epoch_once(interrupted, tiny, tmp_path):
     assert (finished.data.params["model.depth"], finished.data.params["dataset.root"]) == ("1", "null")
     client = MlflowClient((tmp_path / "mlruns").as_uri())
     assert {each.path for each in client.list_artifacts(finished.info.run_id)} == {
-        "report.html", "report.json", "figures"
+        "config.yaml", "report.html", "report.json", "figures"
     }  # fmt: skip
     drawn = {path.stem for path in interrupted.figures.glob("*.png")}
     assert drawn >= {"curves", "confusion", "attention"}
@@ -139,6 +139,20 @@ def test_a_log_that_fails_is_a_note_and_the_run_goes_on(tiny, tmp_path, monkeypa
     assert run.finished
     assert {step for _, step in in_mlflow(tmp_path)[1]} == {2}
     require_same(scalars_in_tensorboard(run), in_run_directory(run))
+
+
+def test_a_store_that_takes_no_files_is_noted_at_the_start(tiny, tmp_path, monkeypatch, capsys):
+    """Such as one on S3 without the package for it, which MLflow itself says when the first file comes."""
+
+    def fail(*arguments):
+        raise ModuleNotFoundError("No module named 'boto3'")
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", fail)
+    (tmp_path / "run").mkdir()
+    run = RunDir(tmp_path / "run")
+    run.config.touch()
+    assert Loggers(tiny(MLFLOW), run).logs == {}
+    assert "logging.mlflow ended early (ModuleNotFoundError: No module named 'boto3')" in capsys.readouterr().err
 
 
 def test_mlflow_is_where_its_variable_says(tiny, tmp_path, monkeypatch):

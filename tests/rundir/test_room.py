@@ -52,3 +52,22 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: path != run.checkpoints)
     with pytest.raises(CheckpointError, match=rf"^{run.checkpoints}: cannot be written to"):
         require_room(run, "elsewhere", 1, 1, 1, True)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "predictions.csv", "report.html", "train.log"])
+def test_what_stands_where_a_file_has_to_be_written_is_named_before_training(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path / name}: is no regular file, and the run has to write it"):
+        require_room(RunDir(tmp_path), "elsewhere", 1, 1, 1, True)
+    (tmp_path / name).rmdir()
+    (tmp_path / name).touch()
+    require_room(RunDir(tmp_path), "elsewhere", 1, 1, 1, True)
+
+
+def test_a_disk_without_room_for_more_files_is_named(tmp_path, disk, monkeypatch):
+    disk(1000)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_files=1000, f_favail=79))
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}: has room for 79 more files whatever their size"):
+        require_room(None, str(tmp_path), 1, 1, 1, True)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_files=0, f_favail=0))
+    require_room(None, str(tmp_path), 1, 1, 1, True)

@@ -52,6 +52,8 @@ class MLflow:
         path = self.run.path.resolve()
         created = str(self.client.create_run(number, run_name=f"{path.parent.name}/{path.name}").info.run_id)
         self.client.log_batch(created, params=[Param(key, show(value)) for key, value in values_of(config).items()])
+        if self.run.config.exists():  # so a store that takes no files, such as for want of a package, says so now
+            self.client.log_artifact(created, str(self.run.config))
         self.run.mlflow_run.write_text(created + "\n")
         return created
 
