@@ -78,17 +78,20 @@ def test_the_best_epoch_is_reported_and_kept(tiny):
     assert np.mean(predicted == dataset.test.labels) == pytest.approx(report.test.accuracy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decay", "noted"), [("scaled", True), ("independent", False)])
 def test_a_decay_below_the_precision_of_float32_is_noted(tiny, capsys, decay, noted):
     train(tiny("optimizer.weight_decay=1e-5", f"optimizer.decay={decay}"))
     assert ("note: the weight decay takes 1e-08 of a weight per step" in capsys.readouterr().err) == noted
 
 
+@pytest.mark.slow
 def test_the_checkpoint_can_follow_the_loss(tiny):
     report = train(tiny("train.checkpoint.monitor=val_loss", "optimizer.learning_rate=0.5", "train.epochs=4"))
     assert report.best_epoch == min(history(report), key=lambda row: row["val_loss"])["epoch"]
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_run_that_does_not_improve(tiny):
     report = train(tiny("train.epochs=9", "train.early_stopping.patience=2", "train.early_stopping.min_delta=1"))
     assert report.training["epochs"] == 3
@@ -109,6 +112,7 @@ def test_a_finished_run_is_extended_as_if_it_had_been_longer(tiny, plain):
     assert differences(result_of(Path(short.run_dir)), result_of(Path(plain.run_dir))) == []
 
 
+@pytest.mark.slow
 def test_frozen_variables_stay_as_they_were(tiny):
     freeze = "optimizer.groups=[{match:embedding,learning_rate:0}]"
     runs = [train(tiny(freeze, f"train.epochs={epochs}")) for epochs in (1, 2)]
@@ -120,6 +124,7 @@ def test_frozen_variables_stay_as_they_were(tiny):
     assert re.search(r" embedding +3 +\d+ +0 +0\n", log)
 
 
+@pytest.mark.slow
 def test_placements_train_alike(tiny):
     host, device = (history(train(tiny(f"augment.placement={place}", "model.dropout=0", "model.head_dropout=0")))
                     for place in ("host", "device"))  # fmt: skip
@@ -128,6 +133,7 @@ def test_placements_train_alike(tiny):
         assert a["val_loss"] == pytest.approx(b["val_loss"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_learning_rate_is_that_of_the_last_step(tiny):
     rows = history(train(tiny("schedule=cosine", "schedule.warmup=2", "optimizer.learning_rate=0.01")))
     assert [row["step"] for row in rows] == [2, 4]
@@ -186,6 +192,7 @@ def test_a_run_directory_that_vanishes_is_one_sentence(tiny, tmp_path, after_ste
         train(tiny("train.checkpoint.every=1"))
 
 
+@pytest.mark.slow
 def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, plain, tmp_path, after_step):
     """A limit of the system's on the size of files stands for the quota; the run then continues as if it never was."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -232,6 +239,7 @@ def test_what_cannot_work_creates_nothing(tiny, tmp_path, override, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_test_set_is_read_once_at_the_end(tiny, plain, monkeypatch):
     """Training sees a poisoned test set; only the final figures may change."""
     from vit_train.data import sources

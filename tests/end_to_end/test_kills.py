@@ -33,6 +33,7 @@ def wait_for_training(process, folder, seconds=0.0):
     time.sleep(seconds)
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_and_auto_continues(unbroken, tmp_path):
     arguments, expected = unbroken("tensorflow")
     first = start(*arguments, "resume=auto", cwd=tmp_path)

@@ -58,6 +58,7 @@ def figures(report):
     return rows, report.test, report.per_class
 
 
+@pytest.mark.slow
 def test_files_train_as_the_same_images_in_memory_do(whole, config, monkeypatch):
     from vit_train.data import sources
     from vit_train.data.images import Dataset, Examples

@@ -81,6 +81,7 @@ def test_calls_and_layers_drop_independently(tensorflow):
     assert np.abs(np.array(agreement) - 0.5).max() < 5 * 0.5 / np.sqrt(x.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_no_place_is_dropped_more_often_than_others_over_the_calls(tensorflow, seed):
     from vit_train.models.dropout import Dropout

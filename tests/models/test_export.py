@@ -57,6 +57,7 @@ def test_a_run_exports_what_predicts_as_the_run_does(run, tmp_path):
         network.save(tmp_path / "frozen.keras")
 
 
+@pytest.mark.slow
 def test_the_report_states_the_size(run):
     _, report = run
     size = (Path(report.run_dir) / "ternary.npz").stat().st_size

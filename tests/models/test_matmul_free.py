@@ -104,6 +104,7 @@ def test_the_layers_have_the_parameters_of_the_tutorial():
     }
 
 
+@pytest.mark.slow
 def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
     """From model.keras, and from the state that runs are resumed from."""
     import keras

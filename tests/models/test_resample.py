@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
     ("size", "keys"),
     [
         (8, ["augment.rotation=0.5", "augment.zoom=0.9"]),
-        (72, ["augment.rotation=0.5", "augment.zoom=0.9"]),
+        pytest.param(72, ["augment.rotation=0.5", "augment.zoom=0.9"], marks=pytest.mark.slow),
         (32, ["augment=rand", "augment.erase=0.5", "augment.mixup=0.8", "augment.cutmix=1"]),
     ],
 )

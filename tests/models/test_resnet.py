@@ -6,6 +6,7 @@ from vit_train.config.compose import load_config
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
+@pytest.mark.slow
 def test_it_is_the_network_of_keras_with_our_way_in_and_out():
     """Logits of images in [0, 255] are those of keras.applications on normalised ones, with equal weights."""
     import keras

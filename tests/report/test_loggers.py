@@ -77,6 +77,7 @@ def interrupted(stopped, tiny, eagerly):
     return stopped(tiny(TENSORBOARD, MLFLOW))
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_has_every_epoch_once(interrupted, tiny, tmp_path):
     """Its checkpoint is lost, as if it had been killed before there was one: the first epoch is trained twice."""
     wanted = in_run_directory(interrupted)

@@ -44,6 +44,7 @@ def test_all_figures_are_there_and_on_the_page(told):
     assert "could not be made" not in (told / "train.log").read_text()
 
 
+@pytest.mark.slow
 def test_drawn_again_a_failing_figure_changes_nothing_else(run, monkeypatch, capsys):
     before = {path.name: path.read_bytes() for path in run.figures.iterdir()}
     report = run.report_json.read_bytes()
@@ -83,6 +84,7 @@ def test_a_run_without_a_report_is_one_sentence(run):
         redraw(run.path)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_says_so_and_how_to_go_on(stopped, tiny):
     """After the first epoch of two; then it continues and says that it is complete."""
     path = stopped(tiny("figures=true")).path

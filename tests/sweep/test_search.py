@@ -77,6 +77,7 @@ def test_of_a_group_it_has_no_beginning(searching):
     assert ranking.search_summary(sweep) == "0 of 2 runs were stopped as hopeless."
 
 
+@pytest.mark.slow
 def test_it_finds_the_maximum_better_than_chance_would(searching):
     sweep, search = searching(trials=24)
     complete(sweep, sweep.jobs[0], 0.1)

@@ -11,6 +11,7 @@ def test_averages_follow_the_formula(eagerly):
 RUN = ("train.ema_decay=0.9", "optimizer.learning_rate=1e-2", "train.checkpoint.monitor=val_loss")
 
 
+@pytest.mark.slow
 def test_a_stop_in_validation_keeps_the_weights_and_not_their_average(eagerly, tiny):
     from vit_train.run import train
     from vit_train.rundir import resume
@@ -32,5 +33,6 @@ averaging.stopped_in_validation(train, config)
 """
 
 
+@pytest.mark.slow
 def test_jax_does_the_same(run_on, tmp_path):
     run_on("jax", ON_JAX, str(tmp_path), *RUN)

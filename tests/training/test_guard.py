@@ -117,6 +117,7 @@ def test_allowed_bad_steps_are_left_out_and_counted(tiny, poisoned, capsys):
         assert all(np.isfinite([float(value) for value in row.values()]).all() for row in csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_so_goes_on_when_more_is_allowed(tiny, poisoned, tmp_path):
     poisoned(2)
     with pytest.raises(NonFiniteLoss):

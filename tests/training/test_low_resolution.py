@@ -35,6 +35,7 @@ def test_a_network_at_another_size_has_the_same_weights(tensorflow, tiny):
     assert smaller(images[:, :8, :8]).shape == (3, 10)
 
 
+@pytest.mark.slow
 def test_it_is_trained_and_resumed_as_if_never_stopped(stopped, eagerly, tiny):
     """The stop comes in the second epoch, which is one of the low resolution."""
     from vit_train.run import train

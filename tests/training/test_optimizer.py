@@ -44,7 +44,9 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "adamw.npz"  # by `make parity`
 
 
 @pytest.mark.parametrize("name", ["vector", "matrix", "kernel"])
-@pytest.mark.parametrize("case", ["constant", "strong", "scheduled"])
+@pytest.mark.parametrize(
+    "case", [*(pytest.param(case, marks=pytest.mark.slow) for case in ("constant", "strong")), "scheduled"]
+)
 def test_independent_decay_follows_tensorflow_addons_for_200_steps(case, name):
     """Step by step to two units in the last place of 1: ours rounds once where products and sums are one operation."""
     from vit_train.training.optimizer import AdamW

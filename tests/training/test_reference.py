@@ -65,7 +65,9 @@ def gradients(model, variables, images, labels):
     return [tf.convert_to_tensor(gradient).numpy() for gradient in tape.gradient(value, variables)]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment", ["keras_io_2021", *(pytest.param(name, marks=pytest.mark.slow) for name in [*EXPERIMENTS][1:])]
+)
 def test_with_equal_weights_it_is_the_example(experiment):
     """Logits to 1e-5 and gradients to 1e-4 of their sizes, and the same number of parameters."""
     from vit_train.models.build import build_model
