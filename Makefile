@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test test-all chaos parity reproduce same bench bench-growth bench-gpu lint format types wheel
+.PHONY: help run install test test-all test-newest chaos parity reproduce same bench bench-growth bench-gpu lint format types wheel
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -17,6 +17,25 @@ test: .venv/installed-dev  ## run the tests, five minutes; VIT_TRAIN_DATA=FOLDER
 
 test-all: .venv/installed-dev  ## run the slow ones, too: converters, kills at random, PyTorch, two devices
 	$(RUN)/pytest -n 2 --dist worksteal --durations=25
+
+# Each extra as a user gets it, without constraints.txt, and the tests of what it is for.
+EXTRAS ?= jax torch export heif optuna slurm tensorboard,mlflow
+TESTS_jax := tests/end_to_end/test_backends.py -k jax
+TESTS_torch := tests/end_to_end/test_backends.py -k torch
+TESTS_export := tests/runs/test_export.py
+TESTS_heif := tests/data/test_image_files.py
+TESTS_optuna := tests/sweep/test_search.py
+TESTS_slurm := tests/sweep/test_launchers.py
+TESTS_tensorboard,mlflow := tests/report/test_loggers.py
+
+test-newest: $(EXTRAS:%=newest-%)  ## test each extra with the newest releases that its range allows; EXTRAS="heif jax"
+
+newest-%:
+	$(PYTHON) -m venv --clear .venv-newest/$*
+	.venv-newest/$*/bin/python -m pip install --quiet --upgrade pip
+	.venv-newest/$*/bin/python -m pip install --quiet --upgrade '.[$*]' pytest pytest-timeout hypothesis
+	.venv-newest/$*/bin/python -m pytest -W default $(TESTS_$*)
+	rm -rf .venv-newest/$*
 
 chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what they end with
 	$(RUN)/python tests/chaos.py $(or $(KILLS),200)

@@ -61,6 +61,13 @@ def test_closed_streams_take_no_file_s_number(tmp_path):
     assert int((tmp_path / "answer").read_text()) > 2
 
 
+def test_a_notebook_s_way_to_plot_is_not_taken(tmp_path):
+    """It names a module that may be in the notebook's own environment only, and matplotlib would not load."""
+    code = "from vit_train.command_line import prepare_process; prepare_process(); import matplotlib; print('drawn')"
+    environment = "MPLBACKEND=module://matplotlib_inline.backend_inline"
+    assert sh(f'{environment} "$PYTHON" -c "{code}"', tmp_path).stdout == b"drawn\n"
+
+
 @pytest.mark.parametrize(("number", "name"), [("SIGSEGV", "Segmentation fault"), ("SIGABRT", "Aborted")])
 def test_a_signal_in_native_code_is_named(tmp_path, number, name):
     code = "import os, signal; from vit_train.command_line import prepare_process; prepare_process();"

@@ -198,6 +198,17 @@ def test_a_path_with_the_marks_of_a_reference_is_a_path_in_a_file(tmp_path, path
     assert load_config(["seed=3"], str(tmp_path / "config.yaml")).dataset.root == config.dataset.root == path
 
 
+def test_what_lies_beside_the_file_is_not_looked_at(tmp_path):
+    """Hydra would take the folder figures as a group of options, and foo.yaml for foo.txt."""
+    written(tmp_path)
+    for name in ("figures", "model", "seed"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "config.yaml").rename(tmp_path / "foo.txt")
+    (tmp_path / "foo.yaml").write_text("seed: 7\n")
+    config = load_config(["figures=false", "model.depth=3"], str(tmp_path / "foo.txt"))
+    assert (config.figures, config.model.depth, config.seed) == (False, 3, 42)
+
+
 def test_an_argument_refers_to_keys_of_the_file(tmp_path):
     file = written(tmp_path, ("projection_dim: 64", "projection_dim: 48"))
     assert load_config(["model.key_dim=${.projection_dim}"], file).model.key_dim == 48

@@ -40,10 +40,11 @@ def check(infer, images, expected):
         np.testing.assert_array_equal(found.argmax(1), expected[:size].argmax(1))
 
 
-def test_keras(trained, images, expected, tmp_path):
+def test_keras(trained, images, expected, tmp_path, capsys):
     from vit_train import class_names, load_model
 
     model = load_model(export(trained, "keras", tmp_path / "new folder" / "model.keras"))
+    assert "vit_train.load_model loads it, plain Keras lacks its layers" in capsys.readouterr().err
     check(model.predict_on_batch, images, expected)
     assert list(class_names(model)) == NAMES
 
