@@ -114,6 +114,16 @@ def test_a_run_can_be_repeated_from_its_own_config(vit_train, tmp_path):
     assert changed == printed.replace("  epochs: 1\n", "  epochs: 9\n")
 
 
+@pytest.mark.slow
+def test_what_else_is_set_changes_no_number(vit_train, tmp_path):
+    """The order of sets, and how many threads compute."""
+    found = []
+    for environment in ({}, {"PYTHONHASHSEED": "7", "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}):
+        run = tmp_path / vit_train(*TINY, "figures=false", **environment).stdout.splitlines()[-1]
+        found.append((run / "predictions.csv").read_text())
+    assert found[0] == found[1]
+
+
 names = st.sampled_from([*groups(), *(name for name, _, _ in keys_of(Config)), "model", "model.depht", ""])
 values = st.one_of(
     st.integers(-3, 300).map(str),

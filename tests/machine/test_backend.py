@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import os
 
@@ -120,3 +121,26 @@ def test_tensorflows_advice_on_tracing_is_kept_from_the_user(caplog):
     finally:
         logger.removeHandler(caplog.handler)
     assert {record.getMessage() for record in caplog.records} == {"something else"}
+
+
+@pytest.mark.parametrize("absent", [(), ("triton",)])
+def test_the_compiler_of_pytorch_is_loaded_before_it_and_may_be_absent(monkeypatch, absent):
+    """After TensorFlow, where PyTorch itself would load it, it ends the process with SIGSEGV."""
+    import tensorflow as tf
+
+    loaded, compute = [], dataclasses.replace(load_config().compute, backend="torch")
+
+    def load(name):
+        if name in absent:
+            raise ModuleNotFoundError(name)
+        loaded.append(name)
+
+    def starting_tensorflow():
+        load("tensorflow")
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(backend.importlib, "import_module", load)
+    monkeypatch.setattr(backend, "stderr_held_back", starting_tensorflow)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: None)
+    backend._take_devices(compute)
+    assert loaded == [name for name in ("triton", "torch", "tensorflow") if name not in absent]

@@ -45,6 +45,7 @@ def test_the_page_needs_nothing_else_and_shows_all(planned, ran):
     board.write(sweep)
     page = (sweep.path / "sweep.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:)([^"]*)', page) == [str(run.report_html.relative_to(sweep.path))]
+    assert "@media screen and (prefers-color-scheme: dark)" in page
     assert page.count("data:image/svg+xml;base64,") == 2
     for text in ("75.00%", "50.00%", "62.50%", "&lt;gone&gt; &amp; lost", str(sweep.log(sweep.jobs[2]))):
         assert text in page
