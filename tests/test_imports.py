@@ -17,6 +17,7 @@ training report
 models data machine
 rundir
 config
+pretrained
 progress
 metrics console
 files errors text

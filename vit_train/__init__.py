@@ -39,12 +39,11 @@ def load_config(overrides: Sequence[str] = (), *, config: str | PathLike[str] | 
 
 def load_model(path: str | PathLike[str]) -> Any:
     """Loads a run's model.keras: a Keras model from uint8 images [B, H, W, 3] to float32 logits [B, classes]."""
-    import keras
+    from pathlib import Path
 
-    import vit_train.models.build
-    import vit_train.models.preprocessing  # noqa: F401, both register the layers that the file refers to
+    from vit_train.models import saved
 
-    return keras.saving.load_model(path, compile=False)
+    return saved.load(Path(path))
 
 
 def class_names(model: Any) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def _begin(config: Config, run: RunDir, prepared: "Prepared", command: str | Non
     precision, reason = choose(config.compute)
     environment = {**describe_environment(devices.name, devices.count, command), "precision": precision}
     environment |= {"data_sha256": dataset.fingerprint, "class_names": dataset.class_names}
-    environment["image_size"] = dataset.train.size
+    environment |= {"image_size": dataset.train.size, "init": prepared.init}
     writer.reopen(run)
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")
@@ -117,6 +117,8 @@ def _begin(config: Config, run: RunDir, prepared: "Prepared", command: str | Non
         + ", ".join(f"{count:,} {part}" for part, count in prepared.sizes.items())
         + f" images; {compute.backend} {precision} on {environment['device']}"
     )
+    if prepared.init and config.resume is None:
+        console.say(prepared.init["summary"])
     if reason:
         console.say(f"compute.precision=auto: {precision}, since {reason}")
     for line in prepared.model.optimizer.table:

@@ -33,7 +33,7 @@ train.early_stopping.monitor train.early_stopping.patience train.early_stopping.
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices compute.kernels
 logging.tensorboard logging.mlflow
-seed outputs figures resume
+init seed outputs figures resume
 """.split()
 
 

@@ -79,13 +79,15 @@ BASE = {
 }
 # Seen elsewhere: data sets, backends and devices in test_backends.py, placement in test_pipeline.py (it does not change
 # a metric), non-finite steps in test_guard.py, run directories in test_run.py, checkpoints in test_kills.py, figures
-# in test_story.py, logs in test_loggers.py, models in test_recipes.py and test_export.py, variants in test_variants.py.
+# in test_story.py, logs in test_loggers.py, weights to start from in models/test_initial.py, models in test_recipes.py
+# and test_export.py, variants in test_variants.py.
 ELSEWHERE = {
     "dataset.name",
     "model.name",
     "optimizer.name",
     "compute.backend",
     "compute.devices",
+    "init",
     "outputs",
     "resume",
     "dataset.max_pixels",

@@ -14,7 +14,7 @@ from vit_train.config.groups import groups
 from vit_train.config.schema import Config, SweepConfig
 from vit_train.text import quoted_value
 
-_PATHS = ("outputs", "resume", "sweep.resume")  # where ~ is the home folder; dataset.root sees to that itself
+_PATHS = ("init", "outputs", "resume", "sweep.resume")  # where ~ is the home folder; dataset.root sees to that itself
 # What is not taken as it stands, where a key takes text.
 _GRAMMAR = re.compile(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*"|\[.*\]|\{.*\}|.*\$\{.*|null|""", re.DOTALL | re.IGNORECASE)
 _SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag|extend_list)\(.*\)", re.DOTALL)

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vit_train.config.arguments import as_grammar, meant
 from vit_train.config.convert import convert, former_names, keys_of, nearest, unknown_key
+from vit_train.config.follow import with_model_of
 from vit_train.config.groups import config_folder, groups
 from vit_train.config.saved import VERSION
 from vit_train.config.saved import read as read_saved
@@ -25,24 +26,34 @@ from vit_train.text import without_references
 MOST_RUNS = 1000  # of a sweep; checking a config takes a tenth of a second
 
 
-def load_config(overrides: Sequence[str] = (), file: str | None = None) -> Config:
+def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follow: bool = True) -> Config:
     """The config for command-line arguments such as ["dataset=digits", "model.depth=2"]; raises ConfigError.
 
-    With `file`, a run's resolved config.yaml takes the place of the defaults; only keys can be overridden then.
+    With `file`, a run's resolved config.yaml takes the place of the defaults; only keys can be overridden then. With an
+    argument init=FILE the model follows that file, unless `follow` is false.
     """
     for text in overrides:
         _check(text, parse(text))
     if file is not None:
-        return _from_file(Path(file), overrides)
+        return _from_file(Path(file), overrides, follow)
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             values = OmegaConf.to_container(compose("config", [_forced(text) for text in overrides]), resolve=True)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
-    return convert(Config, values)
+    return convert(Config, _following(values, overrides) if follow else values)
 
 
-def _from_file(path: Path, overrides: Sequence[str]) -> Config:
+def _following(values: typing.Any, overrides: Sequence[str]) -> typing.Any:
+    """The values, with the model of init=FILE if they have one."""
+    if isinstance(values.get("init"), str) and isinstance(values.get("model"), dict):
+        values["model"] = with_model_of(
+            values["init"], values["model"], [parse(text).key_or_group for text in overrides]
+        )
+    return values
+
+
+def _from_file(path: Path, overrides: Sequence[str], follow: bool) -> Config:
     """The config of a config.yaml, of whatever version, with keys overridden; an error of the file's own names it."""
     saved = read_saved(path)
     saved.note_if_newer()
@@ -52,7 +63,9 @@ def _from_file(path: Path, overrides: Sequence[str]) -> Config:
         for override in map(parse, overrides):
             keys.append(override.key_or_group)
             OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
-        return convert(Config, OmegaConf.to_container(values, resolve=True))
+        plain = OmegaConf.to_container(values, resolve=True)
+        # The file's own keys are resolved, also those of a model that once followed an init= of its own.
+        return convert(Config, _following(plain, overrides) if follow and "init" in keys else plain)
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {_first_line(error)}") from None
     except ConfigError as error:

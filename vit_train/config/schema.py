@@ -228,6 +228,11 @@ class Config:
     train: TrainConfig
     compute: ComputeConfig
     logging: LoggingConfig
+    init: str | None = key(
+        "weights to start from: a run directory or its model.keras; the model follows them, and its head is new unless "
+        "the classes are the same",
+        absent=None,
+    )
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
     outputs: str = key("folder that receives the run directory", affects_result=False)
     figures: bool = key("whether to draw figures at the end of the run, which takes some seconds", affects_result=False)

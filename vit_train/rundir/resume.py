@@ -34,7 +34,7 @@ def load(overrides: Sequence[str], file: str | None = None) -> Config:
     run = RunDir(Path(asked))
     if not is_run(run.path):
         raise ConfigError(f"resume={asked}: is not a run directory, it has no config.yaml")
-    saved, wanted = records.load_config(run), load_config(others, str(run.config))
+    saved, wanted = records.load_config(run), load_config(others, str(run.config), follow=False)
     if differences := _differences(saved, wanted):
         was = ", ".join(f"{key}={show(values_of(saved)[key])}" for key in differences)
         raise ConfigError(f"resume={asked}: the run has {was}, which cannot change; start a new run to change it")

@@ -1,8 +1,7 @@
 """A run's model, ready to use."""
 
 import zipfile
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vit_train import class_names, load_model
 from vit_train.config.schema import ComputeConfig, Config
@@ -16,8 +15,6 @@ from vit_train.rundir.layout import RunDir
 # What works for every run wherever it was trained, and takes no accelerator from one that is training.
 ANYWHERE = ComputeConfig(backend="tensorflow", precision="float32", devices="cpu", kernels="auto")
 
-_MOST_UNPACKED = 10  # times what it has on the disk
-
 
 def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str, ...]]:
     """(the model of model.keras, its class names), with Keras set up as `compute` says.
@@ -29,7 +26,6 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
     if not is_there(run.model):
         return _best_so_far(run, compute)
     try:
-        _require_bounded(run.model)
         backend.configure(compute, seed=0)
         model = load_model(run.model)
         return model, class_names(model)
@@ -38,39 +34,6 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
         raise CheckpointError(
             f"{run.model}: cannot be loaded ({reason}); vit-runs repair makes it again from the checkpoint"
         ) from error
-
-
-def _require_bounded(path: Path) -> None:
-    """Raises OSError or ValueError for a pipe, which would never end, and for what unpacks to far more than it has.
-
-    HDF5 has a compression of its own, inside of the archive's.
-    """
-    if not path.is_file():
-        raise OSError("it is no regular file")
-    with zipfile.ZipFile(path) as archive:
-        most = _MOST_UNPACKED * path.stat().st_size
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-        for entry in archive.infolist() if unpacked <= most else ():
-            if entry.filename.endswith(".h5"):
-                with archive.open(entry) as weights:
-                    unpacked += _bytes_of_weights(weights)
-    if unpacked > most:
-        raise ValueError(f"it unpacks to {unpacked:,} bytes, though Keras stores models as they are")
-
-
-def _bytes_of_weights(weights: IO[bytes]) -> int:
-    """How many bytes all arrays of an HDF5 file say that they have."""
-    import h5py
-
-    sizes: list[int] = []
-
-    def count(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            sizes.append(item.nbytes)
-
-    with h5py.File(weights, "r") as file:
-        file.visititems(count)
-    return sum(sizes)
 
 
 def _best_so_far(run: RunDir, compute: ComputeConfig) -> tuple[Any, tuple[str, ...]]:

@@ -1,8 +1,9 @@
 """From config to a compiled model and its data: all that a run is before it has a directory."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -10,7 +11,7 @@ from vit_train.config.schema import Config
 from vit_train.data import sources, split
 from vit_train.data.images import Dataset, ImageSource
 from vit_train.machine import backend
-from vit_train.models import build, preprocessing
+from vit_train.models import build, initial, preprocessing
 from vit_train.training.distribution import Devices
 from vit_train.training.objective import compile_early, compile_model
 
@@ -30,6 +31,7 @@ class Prepared:
     network: keras.Model
     model: keras.Model
     early: keras.Model | None  # what is trained in the epochs of train.low_resolution, if there are any
+    init: dict[str, Any] | None  # what became of the weights of init=, as environment.json has it
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -40,26 +42,41 @@ class Prepared:
 def prepare(config: Config) -> Prepared:
     """Loads and splits the images and compiles a new model for them, in a process that `backend.configure` has set up.
 
-    Raises ConfigError, DataError, or OutOfMemory.
+    Raises ConfigError, DataError, OutOfMemory, or CheckpointError for the weights of init=.
     """
     devices = Devices(config)
     dataset = sources.load_dataset(config)
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
     notes = split.small_class_notes(dataset, config.dataset.validation)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
-    network, model = new_model(config, training, dataset.class_names, devices)
+    begun: list[dict[str, Any] | None] = []
+    network, model = new_model(
+        config,
+        training,
+        dataset.class_names,
+        devices,
+        lambda new: begun.append(initial.begin(new, config, dataset.class_names)),
+    )
     early = None
     if config.train.low_resolution is not None:
         with devices.scope():
             early = compile_early(network, model, training, config)
-    return Prepared(devices, dataset, training, validation, network, model, early)
+    return Prepared(devices, dataset, training, validation, network, model, early, begun[0])
 
 
 def new_model(
-    config: Config, training: ImageSource, class_names: Sequence[str], devices: Devices
+    config: Config,
+    training: ImageSource,
+    class_names: Sequence[str],
+    devices: Devices,
+    begin: Callable[[keras.Model], None] = lambda network: None,
 ) -> tuple[keras.Model, keras.Model]:
-    """A new network, normalised for the `training` images, and the model that trains it on them."""
+    """A new network, normalised for the `training` images, and the model that trains it on them.
+
+    `begin` may give the network other weights, before the optimizer takes copies of them.
+    """
     with backend.memory_errors_explained(config), devices.scope():
         network = build.build_model(config.model, len(class_names))
         preprocessing.set_statistics(network, *training.statistics())
+        begin(network)
         return network, compile_model(network, training, config, class_names)
