@@ -78,7 +78,7 @@ def test_other_classes_have_a_new_head_and_all_else_is_theirs(run):
     before, after = values(theirs), values(ours)
     for path in before.keys() - set(HEAD):
         np.testing.assert_array_equal(after[path], before[path])
-    assert np.abs(after["logits/kernel"]).max() < 0.5  # no value of the file is
+    assert after["logits/kernel"].min() < 0  # all of the file are above
     assert account["skipped"] == dict.fromkeys(HEAD, "a head of other classes")
     assert account["at_start"] == HEAD
     assert account["summary"].endswith("; 2 skipped (a head of other classes); 2 variables at their start, a new head")

@@ -8,7 +8,7 @@ from vit_train.config import saved
 from vit_train.config.convert import show
 from vit_train.errors import ConfigError
 
-# Keys of a run's model that any weights of a backbone fit: these are as in that run, if the command does not set them;
+# Keys of a run's model that any weights of a backbone fit: these are as in that run, if the command does not set them,
 _USUAL = ("image_size", "head_units")
 # and these are about training, or about how new weights start, so they are as the command and its recipe say.
 _TRAINING = (
@@ -46,10 +46,10 @@ def _alike(name: str, ours: Any, theirs: Any, model: dict[str, Any]) -> bool:
     if name == "layer_scale":  # the value is where training once began
         return (ours is None) == (theirs is None)
     if name == "pooling":  # a class token has weights of its own
-        return (ours == "class_token") == (theirs == "class_token")
+        return bool((ours == "class_token") == (theirs == "class_token"))
     if name == "key_dim":
         whole = model["projection_dim"] // model["heads"]
-        return (ours or whole) == (theirs or whole)
+        return bool((ours or whole) == (theirs or whole))
     return bool(ours == theirs)
 
 
