@@ -43,6 +43,18 @@ def sh(line, cwd):
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, timeout=120, check=False)
 
 
+def test_a_signal_that_a_library_would_turn_into_its_own_error(tmp_path):
+    """OmegaConf, which is interrupted while it makes a list, raises an AttributeError."""
+    code = (
+        "import signal, sys\nfrom vit_train import cli\n\ndef compose(arguments):\n    try:\n"
+        "        signal.raise_signal(signal.SIGINT)\n    except BaseException:\n        raise AttributeError\n\n"
+        "cli.run = compose\nsys.exit(cli.main())\n"
+    )
+    (tmp_path / "main.py").write_text(code)
+    result = sh('"$PYTHON" main.py', tmp_path)
+    assert (result.returncode, result.stderr) == (130, b"vit-train: stopped by SIGINT\n")
+
+
 def test_a_full_disk_behind_stdout(tmp_path):
     result = sh('"$PYTHON" -m vit_train --help > /dev/full', tmp_path)
     assert (result.returncode, result.stderr) == (

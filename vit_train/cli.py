@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from vit_train import single
 from vit_train.command_line import answered, prepare_process
 from vit_train.errors import ConfigError
+from vit_train.training.interrupt import end_on_signals
 
 
 def main() -> int:
     """The command as a process of its own."""
     prepare_process()
+    end_on_signals()  # before Hydra, where a KeyboardInterrupt comes out as some other error
     return run(sys.argv[1:])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from vit_train.command_line import Parser, answered, output_lost
 from vit_train.errors import CheckpointError
+from vit_train.training.interrupt import end_on_signals
 
 
 def parser() -> Parser:
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         options = parser().parse_intermixed_args(arguments)
         return run(options.overrides, options.config, shlex.join(["vit-train", *arguments]))
 
+    end_on_signals()
     return answered("vit-train", work)
 
 
@@ -42,9 +44,7 @@ def run(overrides: Sequence[str], file: str | None, command: str) -> int:
     from vit_train.console import print_table, put, say
     from vit_train.report.writer import RESULT_HEADER, result_rows
     from vit_train.run import train
-    from vit_train.training.interrupt import end_on_signals
 
-    end_on_signals()
     report = train(config, command)
     try:
         with output_lost("vit-train"):
