@@ -106,6 +106,7 @@ def test_the_same_config_gives_the_same_run(tiny, plain):
     assert figures(plain) != figures(train(tiny("seed=43")))
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_extended_as_if_it_had_been_longer(tiny, plain):
     short = train(tiny("train.epochs=1"))
     train(tiny(f"resume={short.run_dir}", "train.epochs=2"))

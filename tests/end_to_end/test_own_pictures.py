@@ -119,6 +119,7 @@ def test_a_test_picture_that_vanishes_is_named_too(begun, config):
     assert str(error.value).startswith(f"{paths[0]}: cannot be read (No such file or directory)")
 
 
+@pytest.mark.slow
 def test_a_picture_that_vanishes_stops_the_run_which_can_go_on(begun, whole, config):
     with vanishing("train") as paths, pytest.raises(DataError) as error:
         train(config(f"resume={begun}"))

@@ -159,6 +159,7 @@ def test_a_damaged_file_is_a_sentence(run):
         begun(folder)
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_without_the_file_but_not_with_another(tiny, stopped, tmp_path):
     from vit_train.run import train
 

@@ -162,5 +162,6 @@ for index, weight in enumerate(weights):
 """
 
 
+@pytest.mark.slow
 def test_on_jax_it_is_the_library_too(run_on):
     run_on("jax", JAX)

@@ -122,6 +122,7 @@ def test_logs_that_begin_late_have_all_epochs(tiny, tmp_path, eagerly):
     require_same(in_mlflow(tmp_path)[1], wanted)
 
 
+@pytest.mark.slow
 def test_a_log_that_fails_is_a_note_and_the_run_goes_on(tiny, tmp_path, monkeypatch, capsys, eagerly):
     log, calls = MlflowClient.log_batch, iter(range(99))
 

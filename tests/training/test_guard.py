@@ -108,6 +108,7 @@ def test_a_bad_step_ends_the_run_and_names_itself(tiny, poisoned, tmp_path):
         assert all(np.isfinite(arrays[name]).all() for name in arrays.files)
 
 
+@pytest.mark.slow
 def test_allowed_bad_steps_are_left_out_and_counted(tiny, poisoned, capsys):
     poisoned(1, 2)
     report = train(tiny("train.skip_nonfinite_steps=2"))

@@ -81,5 +81,6 @@ assert waits(jax.jit(talkative).lower(jnp.ones(3)).compile().as_text()) > 0
 """
 
 
+@pytest.mark.slow
 def test_on_jax_a_step_updates_its_state_in_place_and_never_waits_for_the_host(run_on):
     run_on("jax", JAX)
