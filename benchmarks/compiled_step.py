@@ -39,7 +39,7 @@ def compiled_step(config: Config) -> Any:
 
     images = np.zeros((config.train.batch_size, 32, 32, 3), np.uint8)
     training = Examples(images, np.zeros(len(images), np.int32))
-    _, model = new_model(config, training, [str(number) for number in range(100)], Devices(config))
+    _, model, _ = new_model(config, training, [str(number) for number in range(100)], Devices(config))
     batch = next(training_batches(training, config, 0, 1).as_numpy_iterator())
     parts = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables
     state = tuple([variable.value for variable in part] for part in parts)

@@ -62,7 +62,7 @@ def train(config: Any, count: int) -> None:
     images = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
     training = Examples(images, random.integers(0, 100, count, np.int32))
     devices = Devices(config)
-    network, model = new_model(config, training, [str(number) for number in range(100)], devices)
+    network, model, _ = new_model(config, training, [str(number) for number in range(100)], devices)
     validation = training.take(np.arange(min(count, config.train.batch_size)))
     run = RunDir.create(config.outputs, config.dataset.name, config.model.name)
     TurnTaker(model, training, validation, config, run, devices).fit(after_epoch)

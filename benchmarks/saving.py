@@ -26,7 +26,7 @@ def main() -> None:
 
     examples = Examples(np.zeros((256, 32, 32, 3), np.uint8), np.zeros(256, np.int32))
     devices = Devices(config)
-    _, model = new_model(config, examples, [str(number) for number in range(100)], devices)
+    _, model, _ = new_model(config, examples, [str(number) for number in range(100)], devices)
     with tempfile.TemporaryDirectory(dir=config.outputs) as folder:
         run = RunDir.create(folder, config.dataset.name, config.model.name)
         trainer = Trainer(model, examples, examples, config, run, devices)

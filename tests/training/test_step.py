@@ -24,7 +24,7 @@ def trainer(tensorflow, tiny):
     config = tiny("train.steps_per_epoch=null", "model.depth=2")
     examples = Examples(np.zeros((70, 8, 8, 3), np.uint8), np.zeros(70, np.int32))
     devices = Devices(config)
-    _, model = new_model(config, examples, "0123456789", devices)
+    _, model, _ = new_model(config, examples, "0123456789", devices)
     run = RunDir.create(config.outputs, "digits", "vit")
     return Trainer(model, examples, examples, config, run, devices)
 

@@ -59,7 +59,8 @@ def key(
 
 
 @functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
+def hints_of(cls: Any) -> dict[str, Any]:
+    """The types of the fields of a config dataclass, by name."""
     return typing.get_type_hints(cls)
 
 
@@ -80,10 +81,12 @@ def keys_of(cls: type, prefix: str = "") -> tuple[tuple[str, "dataclasses.Field[
     """
     leaves: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
-        name, kind = prefix + field.name, _hints(cls)[field.name]
-        within = [leaf for section in variants(kind) for leaf in keys_of(section, name + ".")]
-        for leaf in within or [(name, field, kind)]:
-            leaves.setdefault(leaf[0], leaf)
+        name, kind = prefix + field.name, hints_of(cls)[field.name]
+        if sections := variants(kind):
+            for leaf in (leaf for section in sections for leaf in keys_of(section, name + ".")):
+                leaves.setdefault(leaf[0], leaf)
+        else:
+            leaves[name] = name, field, kind
     return tuple(leaves.values())
 
 
@@ -114,7 +117,7 @@ def former_names(cls: type) -> dict[str, str]:
 
 def name_of(variant: type) -> str:
     """What the key `name` of a variant must be."""
-    (name,) = typing.get_args(_hints(variant)["name"])
+    (name,) = typing.get_args(hints_of(variant)["name"])
     return str(name)
 
 
@@ -126,7 +129,7 @@ def convert(cls: type[T], values: Any, prefix: str = "") -> T:
     if not isinstance(values, dict):
         first = keys_of(cls, prefix)[0][0]  # type: ignore[arg-type]
         raise ConfigError(f"{prefix[:-1]}={show(values)}: is a section; set one of its keys, such as {first}")
-    hints = _hints(cls)  # type: ignore[arg-type]
+    hints = hints_of(cls)  # type: ignore[arg-type]
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, get_type_hints
+from typing import Any
 
-from vit_train.config.convert import describe, keys_of, name_of, show, unknown_key, variants
+from vit_train.config.convert import describe, hints_of, keys_of, name_of, show, unknown_key, variants
 from vit_train.config.groups import groups, read_yaml
 from vit_train.config.schema import Config, SweepConfig
 
@@ -48,7 +48,7 @@ def help_text() -> str:
     own = [key for key in keys_of(SweepConfig, "sweep.") if not key[0].startswith("sweep.launcher.")]
     values = dict(_flatten(read_yaml("sweep"), "sweep."))
     lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *_keys(own, values)]
-    for section in variants(get_type_hints(SweepConfig)["launcher"]):
+    for section in variants(hints_of(SweepConfig)["launcher"]):
         values = dict(_flatten(read_yaml(f"sweep/launcher/{name_of(section)}"), "sweep.launcher."))
         title = f"Keys of sweep.launcher={name_of(section)}, only with -m (default; type; meaning)"
         lines += ["", title, *_keys(keys_of(section, "sweep.launcher."), values)]
@@ -77,7 +77,7 @@ def help_about(topic: str) -> str:
 def _sections(defaults: list[Any]) -> Iterator[tuple[str, type, str, str]]:
     """Yields (title, dataclass, prefix of its keys, YAML file with their defaults) for every section and variant."""
     chosen = {group: option for entry in defaults if isinstance(entry, dict) for group, option in entry.items()}
-    for group, kind in get_type_hints(Config).items():
+    for group, kind in hints_of(Config).items():
         for section in variants(kind):
             several = len(variants(kind)) > 1
             option = name_of(section) if several else chosen[group]

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from vit_train.config.convert import ABSENT, name_of, variants
+from vit_train.config.convert import ABSENT, hints_of, name_of, variants
 from vit_train.config.schema import Config
 from vit_train.console import say_once
 from vit_train.errors import ConfigError
@@ -80,7 +80,7 @@ def in_todays_keys(section: Any, values: Any) -> Any:
     """
     if not isinstance(values, dict):
         return values
-    found, hints = dict(values), typing.get_type_hints(section)
+    found, hints = dict(values), hints_of(section)
     for field in fields(section):
         for former in field.metadata.get("was", ()):
             if former in found and field.name not in found:
@@ -106,7 +106,7 @@ def _variant(kind: Any, values: Any) -> Any:
 
 def _without_unknown(section: Any, values: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Removes the keys that a section does not have, and yields their dotted names."""
-    hints = typing.get_type_hints(section)
+    hints = hints_of(section)
     known = {name: field.name for field in fields(section) for name in (field.name, *field.metadata.get("was", ()))}
     for name, value in list(values.items()):
         if name not in known:

@@ -1,7 +1,7 @@
 """From config to a compiled model and its data: all that a run is before it has a directory."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,34 +49,23 @@ def prepare(config: Config) -> Prepared:
     training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
     notes = split.small_class_notes(dataset, config.dataset.validation)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
-    begun: list[dict[str, Any] | None] = []
-    network, model = new_model(
-        config,
-        training,
-        dataset.class_names,
-        devices,
-        lambda new: begun.append(initial.begin(new, config, dataset.class_names)),
-    )
+    network, model, init = new_model(config, training, dataset.class_names, devices)
     early = None
     if config.train.low_resolution is not None:
         with devices.scope():
             early = compile_early(network, model, training, config)
-    return Prepared(devices, dataset, training, validation, network, model, early, begun[0])
+    return Prepared(devices, dataset, training, validation, network, model, early, init)
 
 
 def new_model(
-    config: Config,
-    training: ImageSource,
-    class_names: Sequence[str],
-    devices: Devices,
-    begin: Callable[[keras.Model], None] = lambda network: None,
-) -> tuple[keras.Model, keras.Model]:
-    """A new network, normalised for the `training` images, and the model that trains it on them.
+    config: Config, training: ImageSource, class_names: Sequence[str], devices: Devices
+) -> tuple[keras.Model, keras.Model, dict[str, Any] | None]:
+    """A new network, the model that trains it on the `training` images, and what became of the weights of init=.
 
-    `begin` may give the network other weights, before the optimizer takes copies of them.
+    The network is normalised for the images, unless those weights bring their own normalisation.
     """
     with backend.memory_errors_explained(config), devices.scope():
         network = build.build_model(config.model, len(class_names))
         preprocessing.set_statistics(network, *training.statistics())
-        begin(network)
-        return network, compile_model(network, training, config, class_names)
+        init = initial.begin(network, config, class_names)  # before the optimizer takes copies of the weights
+        return network, compile_model(network, training, config, class_names), init
