@@ -113,6 +113,8 @@ def _made_ahead(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.da
     # Its thread sleeps ever longer, up to a minute, and is not always woken when an epoch's data set is let go, which
     # waits for it. Without it, AUTOTUNE is the number of cores.
     options.autotune.enabled = False
+    # Nothing here branches on a tensor in Python, and AutoGraph would take seconds to find that out.
+    function = tf.autograph.experimental.do_not_convert(function)
     return dataset.map(function, tf.data.AUTOTUNE).prefetch(2).with_options(options)
 
 
