@@ -40,9 +40,10 @@ newest-%:
 chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what they end with
 	$(RUN)/python tests/chaos.py $(or $(KILLS),200)
 
-parity: .venv-parity/installed .venv-mml/installed  ## write the golden vectors again, with each original in an environment of its own
+parity: .venv-parity/installed .venv-mml/installed .venv-pretrained/installed  ## write the golden vectors again, with each original in an environment of its own
 	.venv-parity/bin/python tests/parity/adamw.py tests/golden/adamw.npz
 	.venv-mml/bin/python tests/parity/matmul_free.py tests/golden/matmul_free.npz
+	.venv-pretrained/bin/python tests/parity/pretrained.py tests/golden/pretrained
 
 same: .venv/installed-dev  ## train five recipes with this checkout and with BASE, and compare their bits; DATA=FOLDER
 	$(RUN)/python benchmarks/same_results.py $(or $(BASE),HEAD) $(and $(DATA),--data $(DATA))
@@ -97,6 +98,12 @@ wheel: .venv/installed-dev  ## build dist/*.whl, by way of the source archive
 	python3.11 -m venv .venv-parity
 	.venv-parity/bin/python -m pip install --quiet --upgrade pip
 	.venv-parity/bin/python -m pip install --group parity
+	@touch $@
+
+.venv-pretrained/installed: pyproject.toml
+	python3.11 -m venv .venv-pretrained
+	.venv-pretrained/bin/python -m pip install --quiet --upgrade pip
+	.venv-pretrained/bin/python -m pip install --group parity-pretrained
 	@touch $@
 
 # keras-matmulless excludes this TensorFlow though it runs on it, so its dependencies are left out for the group.

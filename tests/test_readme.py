@@ -15,6 +15,8 @@ from vit_train.sweep.search import space
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+FINETUNE = (ROOT / "docs/finetune.md").read_text()
+TIMM = "init=vit_small_patch16_224", f"init={ROOT / 'tests/golden/pretrained/timm_vit'}"
 GOLDEN_RUN = next((ROOT / "tests/golden/runs/v1/finished").glob("**/config.yaml")).parent
 
 
@@ -29,9 +31,9 @@ def test_each_command_for_finished_runs_is_understood(command):
     parser().parse_args(command[1:])
 
 
-@pytest.mark.parametrize("command", commands(README, "vit-train"), ids=" ".join)
+@pytest.mark.parametrize("command", commands(README + FINETUNE, "vit-train"), ids=" ".join)
 def test_each_command_of_the_readme_has_a_config(command):
-    command = [text.replace("init=RUN", f"init={GOLDEN_RUN}") for text in command]
+    command = [text.replace("init=RUN", f"init={GOLDEN_RUN}").replace(*TIMM) for text in command]
     if "-m" not in command:
         resume.load(command[1:])
         return

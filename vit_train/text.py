@@ -6,6 +6,7 @@ spreadsheet. Figures have `vit_train.report.canvas.legible`, which asks the font
 
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """The first of many names, for a sentence."""
+    several = list(names)
+    return ", ".join(several[:most]) + (", ..." if len(several) > most else "")
 
 
 def is_utf8(text: str) -> bool:

@@ -26,7 +26,7 @@ from vit_train.errors import ConfigError
         ("dataset=null", "dataset=null: must be one of cifar10, cifar100, digits, folder"),
         (
             "experiment=quick",
-            "experiment=quick: must be one of compact, fast, keras_io_2021, keras_io_2026, keras_io_keras3, ",
+            "experiment=quick: must be one of compact, fast, finetune, keras_io_2021, keras_io_2026, keras_io_keras3, ",
         ),
         ("+dataset=[cifar10,digits]", "+dataset=[cifar10,digits]: must be one of"),
         ("cifar100", "'cifar100': is not KEY=VALUE"),

@@ -72,3 +72,10 @@ def test_a_saved_config_follows_only_what_is_asked_for_now(tmp_path):
     again = load_config(["seed=1"], str(tmp_path / "config.yaml"))
     assert (again.model, again.init) == (config.model, "gone")
     assert load_config([f"init={RUN}"], str(run_of(tmp_path, "model.depth=3") / "config.yaml")).model.depth == 1
+
+
+def test_recipes_that_need_weights_ask_for_them():
+    for recipe in ("finetune", "probe"):
+        with pytest.raises(ConfigError, match=r"^init: is missing, and this recipe starts from trained weights; set"):
+            load_config([f"experiment={recipe}"])
+        assert load_config([f"experiment={recipe}", f"init={RUN}"]).model.depth == 1

@@ -19,8 +19,9 @@ def test_every_key_stands_with_default_and_meaning():
 
 def test_each_model_stands_with_its_own_keys():
     start = LINES.index("Keys of model=resnet50v2 (default; type; meaning)")
-    assert [line.split(" = ")[0] for line in LINES[start + 1 : start + 5 : 2]] == ["  model.name", "  model.image_size"]
-    assert LINES[start + 5] == ""
+    keys = [line.split(" = ")[0] for line in LINES[start + 1 : start + 9 : 2]]
+    assert keys == ["  model.name", "  model.image_size", "  model.mean", "  model.std"]
+    assert LINES[start + 9] == ""
     assert "  model.head_units = [1024,256]" in LINES
 
 

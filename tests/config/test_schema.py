@@ -17,11 +17,11 @@ augment.flip augment.rotation augment.zoom augment.shear augment.translate augme
 augment.crop_ratio augment.policy augment.num_ops augment.magnitude augment.magnitude_std augment.erase
 augment.erase_area augment.erase_ratio augment.repeats augment.mixup augment.cutmix augment.mix_probability
 augment.mix_switch augment.mix_off_epochs augment.placement
-model.name model.image_size model.patch_size model.projection_dim model.depth model.mlp_ratio model.head_units
-model.dropout model.head_dropout model.heads model.key_dim model.pooling model.position_embedding
+model.name model.image_size model.mean model.std model.patch_size model.projection_dim model.depth model.mlp_ratio
+model.head_units model.dropout model.head_dropout model.heads model.key_dim model.pooling model.position_embedding
 model.attention_initializer model.initializer model.stem model.stem_channels model.stem_norm model.mlp
 model.mlp_output_activation model.activation model.drop_path model.drop_path_mode model.layer_scale
-model.register_tokens model.norm_epsilon model.export_ternary
+model.register_tokens model.pre_norm model.final_norm model.norm_epsilon model.export_ternary
 loss.label_smoothing loss.class_weights
 optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.layer_decay
 optimizer.clip_norm

@@ -110,7 +110,14 @@ def test_the_token_convolution_by_its_formula(prefix):
     np.testing.assert_allclose(array(layer(y)), expected, atol=1e-5)
 
 
-def test_gelu_by_tanh_is_that_of_keras_with_its_gradient():
+@pytest.mark.parametrize(
+    ("form", "formula"),
+    [
+        ("gelu_tanh", lambda keras, x: keras.activations.gelu(x, approximate=True)),
+        ("quick_gelu", lambda keras, x: x * keras.ops.sigmoid(1.702 * x)),
+    ],
+)
+def test_approximations_of_gelu_are_those_of_keras_with_their_gradients(form, formula):
     import keras
     import tensorflow as tf
 
@@ -118,12 +125,12 @@ def test_gelu_by_tanh_is_that_of_keras_with_its_gradient():
 
     x, seed = tf.constant(np.random.default_rng(0).normal(size=(50, 40)).astype("float32") * 3), np.uint32([1, 2])
     for rate in (0, 0.3):
-        layer = GeluDropout(rate, approximate=True)
+        layer = GeluDropout(rate, form)
         layer.next_seed = lambda: seed
         factor = drop(tf.ones_like(x), rate, seed) if rate else 1.0
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
-            found, expected = layer(x, training=True), keras.activations.gelu(x, approximate=True) * factor
+            found, expected = layer(x, training=True), formula(keras, x) * factor
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=3e-6)
         np.testing.assert_allclose(tape.gradient(found, x), tape.gradient(expected, x), rtol=1e-4, atol=1e-5)
     assert np.abs(array(GeluDropout(0)(x)) - array(layer(x))).max() > 1e-4

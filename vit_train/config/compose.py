@@ -6,6 +6,7 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
@@ -17,7 +18,7 @@ from vit_train.config.arguments import as_grammar, meant
 from vit_train.config.convert import convert, former_names, keys_of, nearest, unknown_key
 from vit_train.config.follow import with_model_of
 from vit_train.config.groups import config_folder, groups
-from vit_train.config.saved import VERSION
+from vit_train.config.saved import VERSION, reason
 from vit_train.config.saved import read as read_saved
 from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
@@ -39,8 +40,13 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follo
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             values = OmegaConf.to_container(compose("config", [_forced(text) for text in overrides]), resolve=True)
+    except yaml.MarkedYAMLError as error:  # of a recipe that someone has edited
+        name = error.problem_mark.name if error.problem_mark else config_folder()
+        raise ConfigError(f"{name}: cannot be read ({reason(error)})") from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
+    if values["init"] == "REQUIRED":  # OmegaConf's own mark of what is missing would not replace the default
+        raise ConfigError("init: is missing, and this recipe starts from trained weights; set init=RUN or init=FILE")
     return convert(Config, _following(values, overrides) if follow else values)
 
 

@@ -22,7 +22,10 @@ def with_model_of(init: str, model: dict[str, Any], chosen: Sequence[str]) -> di
     `chosen` are the keys and groups that the command itself sets, such as "model.depth" or "model". Raises ConfigError
     if one of them contradicts the weights, or `init` holds none.
     """
-    known, usual = _of_run(init)
+    from vit_train.pretrained import foreign  # NumPy, for the few configs that need it
+
+    of_another = foreign.is_foreign(Path(init))
+    known, usual = _of_file(init, model, chosen) if of_another else _of_run(init)
     if known["name"] != model["name"]:
         raise ConfigError(
             f"init={init}: has the weights of model={known['name']}, not of model={model['name']}; "
@@ -31,7 +34,7 @@ def with_model_of(init: str, model: dict[str, Any], chosen: Sequence[str]) -> di
     followed = dict(model)
     for name, value in known.items():
         key = f"model.{name}"
-        if (key in chosen or "model" in chosen) and not _alike(name, model.get(name), value, model):
+        if (key in chosen or "model" in chosen) and not _alike(name, model.get(name), value, model | known):
             leave = "" if key in chosen else "model=OPTION or "
             raise ConfigError(
                 f"{key}={show(model.get(name))}: the weights of init={init} have {show(value)}; leave out {leave}init"
@@ -45,12 +48,31 @@ def _alike(name: str, ours: Any, theirs: Any, model: dict[str, Any]) -> bool:
     """Whether two values of a key have weights of the same names and shapes, and compute the same of them."""
     if name == "layer_scale":  # the value is where training once began
         return (ours is None) == (theirs is None)
+    if name == "patch_size":  # projections of patches are resized
+        return bool(model.get("stem") == "patch")
     if name == "pooling":  # a class token has weights of its own
         return bool((ours == "class_token") == (theirs == "class_token"))
     if name == "key_dim":
         whole = model["projection_dim"] // model["heads"]
         return bool((ours or whole) == (theirs or whole))
     return bool(ours == theirs)
+
+
+def _of_file(init: str, model: dict[str, Any], chosen: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(what the weights of another library's file need, what they are used to), keys of our Vision Transformer."""
+    from vit_train.pretrained import foreign
+
+    file = foreign.look(Path(init))
+    known = foreign.model_keys(file, model.get("pooling") if "model.pooling" in chosen else None)
+    missing = [name for name in foreign.FACTS if name not in known and f"model.{name}" not in chosen]
+    if missing:
+        keys = " and ".join(f"model.{name}" for name in missing)
+        raise ConfigError(
+            f"init={init}: neither its tensors, of {file.family.name}, nor a config.json beside it say {keys}; set "
+            f"{'them' if len(missing) > 1 else 'it'}, or bring that file, too"
+        )
+    usual = {name: known.pop(name) for name in ("image_size", "mean", "std") if name in known}
+    return known, usual | {"head_units": []}
 
 
 def _of_run(init: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from vit_train.config.convert import key
+from vit_train.config.convert import key, show
 from vit_train.errors import ConfigError
 
 
@@ -14,6 +14,14 @@ class AnyModelConfig:
     name: str = key("the architecture")
     image_size: int = key(
         "side of the square image the model sees, in pixels; images are resized to it", fills_memory=True, minimum=1
+    )
+
+    mean: tuple[float, ...] | None = key(
+        "what is taken off red, green and blue, on the scale 0 to 1; null is the mean of the training images",
+        absent=None,
+    )
+    std: tuple[float, ...] | None = key(
+        "what red, green and blue are divided by then; null is the deviation of the training images", absent=None
     )
 
     @property
@@ -34,6 +42,16 @@ class AnyModelConfig:
     def require_size(self, key: str, size: int) -> None:
         """Raises ConfigError, about `key`, unless the same weights take images of `size` pixels, too."""
 
+    def __post_init__(self) -> None:
+        if (self.mean is None) != (self.std is None):
+            raise ConfigError("model.mean and model.std: set both, or neither")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and (len(values) != 3 or (name == "std" and min(values) <= 0)):
+                raise ConfigError(
+                    f"model.{name}={show(values)}: must be three numbers{' above 0' if name == 'std' else ''}, of red, "
+                    "green and blue"
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatchModelConfig(AnyModelConfig):
@@ -53,6 +71,7 @@ class PatchModelConfig(AnyModelConfig):
             raise ConfigError(f"{key}={size}: must be a multiple of model.patch_size={self.patch_size}")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.image_size % self.patch_size:
             raise ConfigError(
                 f"model.patch_size={self.patch_size}: does not divide model.image_size={self.image_size}; "
@@ -92,8 +111,9 @@ class VitConfig(PatchModelConfig):
     mlp_output_activation: bool = key(
         "whether the activation follows the MLP's second dense layer, too, as in the keras.io example", absent=True
     )
-    activation: Literal["gelu", "gelu_tanh"] = key(
-        "of the MLP: GELU exactly, or by its tanh approximation, which is faster on a processor", absent="gelu"
+    activation: Literal["gelu", "gelu_tanh", "quick_gelu"] = key(
+        "of the MLP: GELU exactly, by its tanh approximation, which is faster on a processor, or by CLIP's sigmoid",
+        absent="gelu",
     )
     drop_path: float = key(
         "rate at which a training example skips a branch of a block; of the last block in drop_path_mode=linear",
@@ -106,6 +126,10 @@ class VitConfig(PatchModelConfig):
         "first value of a learned gain on each branch of a block, such as 1e-5; null has none", absent=None, above=0
     )
     register_tokens: int = key("learned tokens without place beside those of the image", absent=0, minimum=0)
+    pre_norm: bool = key("whether tokens are normalised before the first block, too, as in CLIP", absent=False)
+    final_norm: Literal["tokens", "pooled"] = key(
+        "what the last normalisation is of: every token, or what pooling makes of them", absent="tokens"
+    )
     norm_epsilon: float = key("added to the variance in layer normalisation", absent=1e-6, above=0)
 
     @property

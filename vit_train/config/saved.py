@@ -65,7 +65,7 @@ def read(path: Path) -> Saved:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: cannot be read ({_reason(error)})") from error
+        raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
     version = values.pop("version", 1)
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ConfigError(f"{path}: version={one_line(str(version))}: must be a whole number from 1 on")
@@ -156,7 +156,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What is wrong, in one line, with the number of the line."""
     if not isinstance(error, yaml.YAMLError):
         return one_line(str(error))

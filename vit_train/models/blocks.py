@@ -116,10 +116,9 @@ class TransformerBlock(keras.layers.Layer):
         self.mlp_hidden = keras.layers.Dense(
             mlp_dim, kernel_initializer=INITIALIZERS[initializer], name="mlp_hidden", **policy
         )
-        tanh = {"approximate": activation == "gelu_tanh"}
-        self.hidden_gelu = GeluDropout(dropout, **tanh, name="hidden_gelu", **policy)
+        self.hidden_gelu = GeluDropout(dropout, activation, name="hidden_gelu", **policy)
         if mlp_output_activation:
-            self.output_gelu = GeluDropout(dropout, **tanh, name="output_gelu", **policy)
+            self.output_gelu = GeluDropout(dropout, activation, name="output_gelu", **policy)
         else:
             self.output_gelu = Dropout(dropout, name="output_dropout", **policy)
         self.drop_path = DropPath(drop_path, name="drop_path", **policy)

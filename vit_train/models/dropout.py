@@ -9,6 +9,8 @@ from keras import ops
 from vit_train.machine import kernels
 from vit_train.models.fused import fused
 
+_QUICK = 1.702  # of z, at which the sigmoid is nearest to the normal distribution
+
 register = keras.saving.register_keras_serializable(package="vit_train")
 
 
@@ -74,43 +76,56 @@ class Dropout(keras.layers.Dropout):
 
 @register
 class GeluDropout(Dropout):
-    """GELU (arXiv 1606.08415), exact or with `approximate` by tanh, and dropout after it."""
+    """GELU (arXiv 1606.08415) and dropout after it.
 
-    def __init__(self, rate: float, approximate: bool = False, **options: Any) -> None:
+    `form` is "gelu", exact, or one of the paper's two approximations: "gelu_tanh" or "quick_gelu", x sigmoid(1.702 x).
+    """
+
+    def __init__(self, rate: float, form: str = "gelu", **options: Any) -> None:
         super().__init__(rate, **options)
-        self.approximate = approximate
+        self.form = form
 
     def call(self, x: Any, training: bool = False) -> Any:
-        drops, approximate = self.drops(x, training), self.approximate
-        # Keras' exact GELU is one operation; the other is eight of them, each of which goes over memory.
-        if not drops and not (training and approximate and self.rate == 0 and self.fuses(x)):
-            return super().call(keras.activations.gelu(x, approximate), training=training)
+        drops, form = self.drops(x, training), self.form
+        # Keras' exact GELU is one operation; the others are several of them, each of which goes over memory.
+        if not drops and not (training and form != "gelu" and self.rate == 0 and self.fuses(x)):
+            return super().call(_gelu(x, form), training=training)
         rate, seed = self.rate, self.next_seed() if drops else None
 
         def activated(x: Any) -> Any:
-            options = rate, seed, approximate
+            options = rate, seed, form
             return _gelu_drop(x, *options), lambda dy: _gelu_drop_gradient(x, dy, *options)
 
         return ops.custom_gradient(activated)(x)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "approximate": self.approximate}
+        return {**super().get_config(), "form": self.form}
+
+
+def _gelu(x: Any, form: str) -> Any:
+    """By operations of Keras alone, which every format of an export knows."""
+    if form == "quick_gelu":
+        return x * ops.sigmoid(_QUICK * x)
+    return keras.activations.gelu(x, approximate=form == "gelu_tanh")
 
 
 @fused
-def _gelu_drop(x: Any, rate: float, seed: Any, approximate: bool) -> Any:
+def _gelu_drop(x: Any, rate: float, seed: Any, form: str) -> Any:
     z = ops.cast(x, "float32")
-    return _dropped(z * _normal_cdf(z, approximate), x, rate, seed)
+    return _dropped(z * _normal_cdf(z, form), x, rate, seed)
 
 
 @fused
-def _gelu_drop_gradient(x: Any, dy: Any, rate: float, seed: Any, approximate: bool) -> Any:
+def _gelu_drop_gradient(x: Any, dy: Any, rate: float, seed: Any, form: str) -> Any:
     z = ops.cast(x, "float32")
-    if approximate:
+    if form == "quick_gelu":
+        sigmoid = ops.sigmoid(_QUICK * z)
+        slope = sigmoid + _QUICK * z * sigmoid * (1 - sigmoid)
+    elif form == "gelu_tanh":
         tanh = ops.tanh(_tanh_argument(z))
         slope = (1 + tanh) / 2 + z / 2 * (1 - tanh * tanh) * (2 / math.pi) ** 0.5 * (1 + 3 * 0.044715 * z * z)
     else:
-        slope = _normal_cdf(z, approximate) + z * ops.exp(-z * z / 2) * (2 * math.pi) ** -0.5
+        slope = _normal_cdf(z, form) + z * ops.exp(-z * z / 2) * (2 * math.pi) ** -0.5
     return _dropped(ops.cast(dy, "float32") * slope, x, rate, seed)
 
 
@@ -120,8 +135,10 @@ def _dropped(values: Any, x: Any, rate: float, seed: Any) -> Any:
     return ops.cast(values, x.dtype)
 
 
-def _normal_cdf(z: Any, approximate: bool) -> Any:
-    if approximate:
+def _normal_cdf(z: Any, form: str) -> Any:
+    if form == "quick_gelu":
+        return ops.sigmoid(_QUICK * z)
+    if form == "gelu_tanh":
         return (1 + ops.tanh(_tanh_argument(z))) / 2
     return (1 + ops.erf(z * 0.5**0.5)) / 2
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,28 @@ from typing import Any
 import keras
 import numpy as np
 
+from vit_train.config.models import ModelConfig, VitConfig
 from vit_train.config.schema import Config
 from vit_train.errors import CheckpointError
 from vit_train.files import is_there
 from vit_train.models import saved
-from vit_train.models.positions import grid_matrix
+from vit_train.models.positions import resampled_patches, resampled_positions
 from vit_train.models.preprocessing import network_of
+from vit_train.pretrained import foreign
 from vit_train.pretrained.weights import Weights, sha256_of
 from vit_train.rundir import checkpoint, records
 from vit_train.rundir.layout import RunDir
+from vit_train.text import some
 
 _HEAD = re.compile(r"(attention_pooling|head_\d+|logits)/")  # variables between the tokens and the classes
 _NO_WEIGHT = "seed_generator"  # in the paths of what dropout counts with
-_NAMED = 5  # of many names in one sentence
 
 
 @dataclass(frozen=True)
 class Account:
     """What became of each tensor of a file, by its name there, and which variables got none, by their paths.
 
-    `resized` and `skipped` say how, and why.
+    `resized` and `skipped` say how, and why; `zeros` are variables too, biases that the file has none of.
     """
 
     init: str
@@ -41,6 +43,7 @@ class Account:
     resized: dict[str, str]
     skipped: dict[str, str]
     at_start: tuple[str, ...]
+    zeros: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """All of it in one line."""
@@ -49,6 +52,8 @@ class Account:
             reasons = ", ".join(dict.fromkeys(found.values()))
             parts.append(f"{len(found)} {word}" + (f" ({reasons})" if found else ""))
         head = "a new head" if self.at_start else "the head is theirs, since the classes are"
+        if self.zeros:
+            parts.append(f"{len(self.zeros)} biases 0, of which the file has none")
         parts.append(f"{len(self.at_start)} variables at their start, {head}")
         return f"init={self.init}: weights of {self.family}: {'; '.join(parts)}"
 
@@ -70,11 +75,19 @@ def begin(network: keras.Model, config: Config, class_names: Sequence[str]) -> d
         _require_same(config.init, known)
         if any(RunDir(Path(str(config.resume))).checkpoints.glob("step-*")):
             return known
-    weights = read_own(config.init)
+    weights = _read(config.init, config.model)
     account = assign(network, weights, config.init, class_names)
     if known and known["sha256"] != weights.sha256:
         raise _changed(config.init)
     return account.to_dict()
+
+
+def _read(init: str, model: ModelConfig) -> Weights:
+    """The weights of a run of ours, or those of another library's Vision Transformer."""
+    if not foreign.is_foreign(Path(init)):
+        return read_own(init)
+    assert isinstance(model, VitConfig)  # as config.follow has seen to
+    return foreign.read(Path(init), model.heads, model.pooling == "class_token")
 
 
 def _begun(run: str) -> dict[str, Any] | None:
@@ -142,22 +155,24 @@ def assign(network: keras.Model, weights: Weights, init: str, class_names: Seque
     """Puts weights into a network, or raises CheckpointError and leaves it as it was.
 
     The head, which is all behind the pooling, is taken if it is of the same classes and fits, and else stays new.
-    Positions for another number of patches are resampled, bicubic with antialiasing, in float64.
+    Positions for another number of patches, and a projection for patches of another size, are resampled.
     """
     variables = dict(_weights(network))
     heads = {path: array for path, array in weights.arrays.items() if _HEAD.match(path)}
     reason = _reason_for_new_head(heads, variables, weights.class_names, tuple(class_names))
     skipped = weights.skipped | {weights.tensors[path]: reason for path in heads if reason}
     arrays = {path: array for path, array in weights.arrays.items() if not (reason and path in heads)}
-    wanted = [path for path in variables if not (reason and _HEAD.match(path))]
+    # Another library's file has none, so the statistics are those of the config.
+    known = {path for path in variables if path.startswith("normalization/")} - weights.arrays.keys()
+    wanted = [path for path in variables if not (reason and _HEAD.match(path)) and path not in known]
     _require_complete(weights, set(arrays), wanted)
     values, resized = {}, {}
     for path, array in arrays.items():
-        name, shape = weights.tensors[path], tuple(variables[path].shape)
+        name, shape = weights.tensors.get(path, path), tuple(variables[path].shape)
         if not np.isfinite(array).all():
             raise CheckpointError(f"{weights.file}: {name} holds a value that is not finite")
-        if array.shape != shape and path.endswith("/positions"):
-            array, resized[name] = _resampled(array, shape, weights, name)
+        if found := _resized(path, array, shape, "embedding/class_token" in weights.arrays):
+            array, resized[name] = found
         if array.shape != shape:
             raise CheckpointError(
                 f"{weights.file}: {name} is {_by(array.shape)} for {path}, which is {_by(shape)} in this model; see "
@@ -167,10 +182,11 @@ def assign(network: keras.Model, weights: Weights, init: str, class_names: Seque
     for path, array in values.items():
         variables[path].assign(array)
     network.get_layer("normalization").finalize_state()
-    loaded = dict.fromkeys(weights.tensors[path] for path in values)
-    left = tuple(path for path in variables if path not in values)
+    loaded = dict.fromkeys(weights.tensors[path] for path in values if path not in weights.zeros)
+    left = tuple(path for path in variables if path not in values and path not in known)
     fitted = tuple(name for name in loaded if name not in resized)
-    return Account(init, str(weights.file), weights.sha256, weights.family, fitted, resized, skipped, left)
+    source = (init, str(weights.file), weights.sha256, weights.family)
+    return Account(*source, fitted, resized, skipped, left, weights.zeros)
 
 
 def _reason_for_new_head(
@@ -188,28 +204,26 @@ def _reason_for_new_head(
 def _require_complete(weights: Weights, found: set[str], wanted: list[str]) -> None:
     """Raises CheckpointError unless the file has a tensor for each variable, and a variable for each tensor."""
     absent = [path for path in wanted if path not in found]
-    unused = [weights.tensors[path] for path in found - set(wanted)]
+    unused = [weights.tensors.get(path, path) for path in found - set(wanted)]
     if absent or unused:
-        parts = [f"{len(absent)} variables of this model have no tensor in it: {_some(absent)}"] if absent else []
+        parts = [f"{len(absent)} variables of this model have no tensor in it: {some(absent)}"] if absent else []
         if unused:
-            parts.append(f"{len(unused)} of its tensors have no place in this model: {_some(sorted(unused))}")
+            parts.append(f"{len(unused)} of its tensors have no place in this model: {some(sorted(unused))}")
         raise CheckpointError(f"{weights.file}: {'; '.join(parts)}; see vit-train --cfg job for the model's keys")
 
 
-def _some(names: Iterable[str]) -> str:
-    several = list(names)
-    return ", ".join(several[:_NAMED]) + (", ..." if len(several) > _NAMED else "")
+def _resized(path: str, array: np.ndarray, shape: tuple[int, ...], prefix: int) -> tuple[np.ndarray, str] | None:
+    """A table of positions, with `prefix` rows that are no patch's, or a patch projection for another size, and how.
 
-
-def _resampled(array: np.ndarray, shape: tuple[int, ...], weights: Weights, name: str) -> tuple[np.ndarray, str]:
-    """A table of positions [N, D] for another grid of patches, and how it was; rows that are no patch's stay first."""
-    prefix = int("embedding/class_token" in weights.arrays)
-    old, new = ((rows - prefix) ** 0.5 for rows in (array.shape[0], shape[0]))
-    if array.ndim != 2 or array.shape[1:] != shape[1:] or not (old.is_integer() and new.is_integer()):
-        raise CheckpointError(f"{weights.file}: {name} is {_by(array.shape)}, which no square of patches has")
-    grid = grid_matrix(int(old), int(new)) @ array[prefix:].astype("float64")
-    table = np.concatenate([array[:prefix], grid.astype("float32")])
-    return table, f"positions of {int(old)} x {int(old)} to {int(new)} x {int(new)} patches"
+    None if it is neither, or is of no square.
+    """
+    resize = {
+        "embedding/positions": lambda: resampled_positions(array, shape[0], prefix),
+        "embedding/projection/kernel": lambda: resampled_patches(array, shape[0]),
+    }.get(path)
+    if array.shape == shape or resize is None or array.ndim != 2 or array.shape[1] != shape[1]:
+        return None
+    return resize()
 
 
 def _by(shape: tuple[int, ...]) -> str:

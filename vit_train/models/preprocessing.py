@@ -6,6 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from vit_train.config.models import ModelConfig
+from vit_train.data.images import ImageSource
+
 register = keras.saving.register_keras_serializable(package="vit_train")
 
 
@@ -15,6 +18,14 @@ def set_statistics(network: keras.Model, mean: np.ndarray, variance: np.ndarray)
     layer.adapt_mean.assign(mean)
     layer.adapt_variance.assign(variance)
     layer.finalize_state()
+
+
+def normalize_for(network: keras.Model, config: ModelConfig, training: ImageSource) -> None:
+    """Gives a new network the statistics that its config has, or those of its training images."""
+    if config.mean is None or config.std is None:
+        set_statistics(network, *training.statistics())
+    else:
+        set_statistics(network, 255 * np.array(config.mean, "float32"), (255 * np.array(config.std, "float32")) ** 2)
 
 
 def with_preprocessing(network: keras.Model, source: tuple[int, int], class_names: Sequence[str]) -> keras.Model:

@@ -18,6 +18,8 @@ def vit_features(config: VitConfig, images: keras.KerasTensor) -> keras.KerasTen
     Salama, 2021): 21,759,019 parameters for 100 classes.
     """
     x = _embedding(config, images)
+    if config.pre_norm:
+        x = LayerNorm(epsilon=config.norm_epsilon, name="pre_norm")(x)
     for index, rate in enumerate(_drop_path_rates(config)):
         x = TransformerBlock(
             heads=config.heads,
@@ -35,8 +37,12 @@ def vit_features(config: VitConfig, images: keras.KerasTensor) -> keras.KerasTen
             prefix_tokens=config.prefix_tokens,
             name=f"block_{index}",
         )(x)
-    x = LayerNorm(epsilon=config.norm_epsilon, name="norm")(x)
+    norm = LayerNorm(epsilon=config.norm_epsilon, name="norm")
+    if config.final_norm == "tokens":
+        x = norm(x)
     x = heads.pool(x, config.pooling, config.register_tokens, config.initializer)
+    if config.final_norm == "pooled":
+        x = norm(x)
     return heads.hidden_layers(x, config.head_units, config.head_dropout, config.initializer)
 
 

@@ -38,4 +38,4 @@ def _differences(config: Config, recipe: str | None) -> list[Difference]:
 
 @cache
 def _recipe(name: str | None) -> dict[str, Any]:
-    return values_of(load_config([f"experiment={name}"] if name else []))
+    return values_of(load_config([f"experiment={name}", "init=null"] if name else []))

@@ -22,6 +22,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs figures latest
   vit-runs repair latest
   vit-runs export latest --format onnx
+  vit-runs weights vit_small/model.safetensors
 
 Exit codes: 0 done, 2 arguments, 3 a picture or data, 4 a run that cannot be read or written, 130 stopped by Ctrl-C.
 """
@@ -79,6 +80,9 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument("runs", metavar="RUN", nargs="+")
     verb.add_argument("--reference", metavar="NAME", help="compare one run with a published one, such as keras_io_2021")
     verb.add_argument("--plot", metavar="FILE", type=Path, default=Path("compare.png"), help="(default: %(default)s)")
+
+    verb = _add(verbs, "weights", "weights", "what a file of other programs' weights holds, and what init= makes of it")
+    verb.add_argument("file", metavar="FILE", type=Path, help="a .safetensors or .npz file, or a folder of one")
 
 
 def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:

@@ -66,6 +66,6 @@ def new_model(
     """
     with backend.memory_errors_explained(config), devices.scope():
         network = build.build_model(config.model, len(class_names))
-        preprocessing.set_statistics(network, *training.statistics())
+        preprocessing.normalize_for(network, config.model, training)
         init = initial.begin(network, config, class_names)  # before the optimizer takes copies of the weights
         return network, compile_model(network, training, config, class_names), init

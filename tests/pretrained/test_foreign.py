@@ -1,0 +1,93 @@
+"""Files that other libraries wrote: `make parity` has them write tests/golden/pretrained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vit_train.config.compose import load_config
+
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "pretrained"
+CASES = sorted(path.parent.name for path in GOLDEN.glob("*/golden.npz"))
+NEEDS = {"torchvision": ["model.heads=3"]}  # its table of heads is of the published widths
+
+
+def file_of(case):
+    """A folder as the library leaves it, or the file where it leaves nothing beside."""
+    return next(GOLDEN.glob(f"{case}/vit.*"), GOLDEN / case)
+
+
+def begun(case, *overrides):
+    """(a network with the weights of a case, what became of them)."""
+    from vit_train.models import build, initial, preprocessing
+
+    config = load_config([f"init={file_of(case)}", *NEEDS.get(case, ()), *overrides])
+    network = build.build_model(config.model, 3)
+    preprocessing.normalize_for(network, config.model, None)
+    return network, initial.begin(network, config, ("cat", "dog", "emu"))
+
+
+def features_of(network):
+    import keras
+
+    return keras.Model(network.inputs, network.get_layer("logits").input)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_features_and_their_gradients_are_the_librarys(case):
+    import tensorflow as tf
+
+    golden = np.load(GOLDEN / case / "golden.npz")
+    network, account = begun(case)
+    images = tf.constant(golden["images"], "float32")
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        features = features_of(network)([images])
+        loss = tf.reduce_sum(features * golden["weights"])
+    np.testing.assert_allclose(features, golden["features"], rtol=1e-5, atol=1e-5)
+    gradient = tape.gradient(loss, images)
+    np.testing.assert_allclose(gradient, golden["gradient"], rtol=1e-4, atol=1e-4 * np.abs(golden["gradient"]).max())
+    assert account["at_start"] == ("logits/kernel", "logits/bias")
+    assert not account["resized"]
+
+
+def test_positions_and_patches_are_resampled_as_timm_does():
+    from vit_train.models.positions import resampled_patches, resampled_positions
+    from vit_train.pretrained.layouts import patches
+
+    golden = np.load(GOLDEN / "resampling.npz")
+    for side in (3, 4, 5, 9, 12, 14):
+        found, how = resampled_positions(golden["positions"][0], 1 + side**2, 1)
+        np.testing.assert_allclose(found, golden[f"positions_{side}"][0], atol=1e-5)
+        assert how == f"positions of 7 x 7 to {side} x {side} patches"
+    for side in (4, 6, 7, 10, 12, 16):
+        expected = patches(golden[f"kernel_{side}"], 1)
+        found, how = resampled_patches(patches(golden["kernel"], 1), len(expected))
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        assert how == f"patches of 8 x 8 to {side} x {side} pixels"
+
+
+def test_other_sizes_are_taken_and_said():
+    network, account = begun("timm_vit", "model.image_size=24", "model.patch_size=4")
+    assert network.input_shape[1] == 24
+    assert account["resized"] == {
+        "patch_embed.proj.weight": "patches of 8 x 8 to 4 x 4 pixels",
+        "pos_embed": "positions of 4 x 4 to 6 x 6 patches",
+    }
+    assert account["summary"].startswith(f"init={GOLDEN}/timm_vit: weights of timm: ")
+
+
+@pytest.mark.parametrize("case", ["timm_dinov2_registers", "transformers_deit", "open_clip", "vit_jax"])
+def test_a_class_token_that_is_not_pooled_still_takes_part(case):
+    """Its mean of the patches is that of the model which pools the class token, before pooling."""
+    import keras
+
+    images = np.load(GOLDEN / case / "golden.npz")["images"].astype("float32")
+    theirs, _ = begun(case)
+    ours, _ = begun(case, "model.pooling=average")
+    tokens = keras.Model(theirs.inputs, theirs.get_layer("norm").output)([images])
+    prefix = tokens.shape[1] - 16
+    mean = np.asarray(tokens)[:, prefix:].mean(1)
+    np.testing.assert_allclose(features_of(ours)([images]), mean, rtol=1e-5, atol=1e-5)
