@@ -97,13 +97,13 @@ def test_tab_completion(vit_train, line, offered):
 
 
 def test_a_run_ends_with_table_and_run_directory(vit_train, tmp_path):
-    result = vit_train(*TINY)
+    result = vit_train(*TINY, "figures=false")
     assert result.returncode == 0, result.stderr
     *table, run = result.stdout.splitlines()
     assert (tmp_path / run / "report.json").is_file()
     assert [line.split()[1] for line in table if "%" in line] == ["validation", "test"]
     first_words = [line.split()[0] for line in result.stderr.splitlines()]
-    assert first_words == ["loading", "reading", "run", "vit,", "epoch", "epoch", "1/1", "testing", "drawing"]
+    assert first_words == ["loading", "reading", "run", "vit,", "epoch", "epoch", "1/1", "testing", "writing"]
 
 
 def test_a_run_can_be_repeated_from_its_own_config(vit_train, tmp_path):

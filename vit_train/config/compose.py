@@ -39,7 +39,9 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follo
         return _from_file(Path(file), overrides, follow)
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            values = OmegaConf.to_container(compose("config", [_forced(text) for text in overrides]), resolve=True)
+            values: typing.Any = OmegaConf.to_container(
+                compose("config", [_forced(text) for text in overrides]), resolve=True
+            )
     except yaml.MarkedYAMLError as error:  # of a recipe that someone has edited
         name = error.problem_mark.name if error.problem_mark else config_folder()
         raise ConfigError(f"{name}: cannot be read ({reason(error)})") from None
