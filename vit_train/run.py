@@ -48,7 +48,7 @@ def train(config: Config, command: str | None = None) -> writer.Report:
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
         training, validation = prepared.training, prepared.validation
-        trainer = Trainer(model, training, validation, config, run, prepared.devices, prepared.early)
+        trainer = Trainer(model, training, validation, config, run, prepared.devices, prepared.early, prepared.cached)
         with backend.memory_errors_explained(config):
             trainer.restore()  # before anything of a run that continues is changed
         _begin(config, run, prepared, command)

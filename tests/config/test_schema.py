@@ -28,7 +28,7 @@ optimizer.clip_norm
 optimizer.beta_1 optimizer.beta_2 optimizer.epsilon optimizer.momentum optimizer.nesterov
 schedule.name schedule.warmup schedule.initial schedule.cooldown schedule.final
 train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_nonfinite_steps train.ema_decay
-train.low_resolution train.low_resolution_epochs
+train.low_resolution train.low_resolution_epochs train.cache_features
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices compute.kernels

@@ -95,7 +95,8 @@ ELSEWHERE = {
 ELSEWHERE |= {
     *(f"model.{name}" for name in "initializer stem stem_channels stem_norm mlp mlp_output_activation".split()),
     *(f"model.{name}" for name in "activation drop_path drop_path_mode layer_scale".split()),
-    *(f"model.{name}" for name in "register_tokens norm_epsilon".split()),
+    *(f"model.{name}" for name in "register_tokens norm_epsilon pre_norm final_norm mean std".split()),
+    "train.cache_features",
     "train.checkpoint.every",
     "train.skip_nonfinite_steps",
     "figures",

@@ -82,6 +82,12 @@ class AugmentConfig:
         return self.crop_scale != (1, 1)
 
     @property
+    def varies(self) -> bool:
+        """Whether an image of one epoch is another in the next."""
+        amounts = (self.rotation, self.zoom, self.shear, self.translate, self.crop_padding, self.erase)
+        return self.flip or self.crops or self.mixes or self.policy != "none" or any(amounts)
+
+    @property
     def mixes(self) -> bool:
         """Whether targets are mixed: float32 [B, K] in training."""
         return self.mix_probability > 0 and (self.mixup > 0 or self.cutmix > 0)

@@ -168,6 +168,11 @@ class TrainConfig:
         minimum=1,
     )
     low_resolution_epochs: int = key("epochs with images of low_resolution", absent=0, minimum=0)
+    cache_features: bool = key(
+        "whether images go once, before training, through what is not trained of the model, and the rest learns from "
+        "what comes out; for a frozen model without augmentation",
+        absent=False,
+    )
     early_stopping: EarlyStoppingConfig
     checkpoint: CheckpointConfig
 
@@ -251,6 +256,15 @@ class Config:
             raise ConfigError(
                 "augment.placement=device: batches cannot be mixed after they are split over the devices of "
                 "compute.devices=all; use augment.placement=host"
+            )
+        if self.train.cache_features and (self.augment.varies or self.augment.repeats > 1):
+            raise ConfigError(
+                "train.cache_features=true: images that are varied have other features in each epoch; use augment=none"
+            )
+        if self.train.cache_features and self.train.low_resolution is not None:
+            raise ConfigError(
+                f"train.low_resolution={self.train.low_resolution}: does not go with train.cache_features=true, which "
+                "computes the features of one size"
             )
         if self.train.low_resolution is not None:
             self.model.require_size("train.low_resolution", self.train.low_resolution)

@@ -33,14 +33,13 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches number `first` to `last` - 1 of a run, in order and augmented; of `size` pixels or model.image_size."""
     labels, count = tf.constant(train.labels), len(train)
-    steps, batch_size = steps_per_epoch(count, config), config.train.batch_size
+    steps = steps_per_epoch(count, config)
     seed, size, augment = config.seed, size or config.model.image_size, config.augment
     classes = int(train.labels.max()) + 1  # a split leaves no class without an image to learn from
 
     def batch(step: tf.Tensor) -> Any:
-        epoch, start = step // steps, step % steps * batch_size
-        positions = tf.range(start, tf.minimum(start + batch_size, count), dtype=tf.int64)
-        examples, draw_number = _order(positions, epoch, count, config)
+        epoch = step // steps
+        examples, draw_number = _examples(step, count, config)
         images, targets = _read(train, examples), tf.gather(labels, examples)
         parameters = resolve(images, draw(augment, seed, examples, draw_number, train.size, size))
         if augment.mixes:
@@ -50,6 +49,33 @@ def training_batches(
         return _inputs(images, parameters, config, size), targets
 
     return _made_ahead(tf.data.Dataset.range(first, last), batch)
+
+
+def feature_batches(features: tf.Tensor, labels: tf.Tensor, config: Config, first: int, last: int) -> tf.data.Dataset:
+    """As `training_batches` of images that are not varied, with their features, float32 [N, ...], in their place."""
+
+    def batch(step: tf.Tensor) -> Any:
+        examples, _ = _examples(step, len(labels), config)
+        return tf.gather(features, examples), tf.gather(labels, examples)
+
+    return _made_ahead(tf.data.Dataset.range(first, last), batch)
+
+
+def features_in_order(features: tf.Tensor, labels: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+    """All examples once, in their order: (features, labels int32 [B])."""
+
+    def batch(start: tf.Tensor) -> Any:
+        return features[start : start + batch_size], labels[start : start + batch_size]
+
+    return _made_ahead(tf.data.Dataset.range(0, len(labels), batch_size), batch)
+
+
+def _examples(step: tf.Tensor, count: int, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
+    """The examples of a step of the run, int64 [B], and for each the number of its draw, int64 [B] or []."""
+    steps, batch_size = steps_per_epoch(count, config), config.train.batch_size
+    start = step % steps * batch_size
+    positions = tf.range(start, tf.minimum(start + batch_size, count), dtype=tf.int64)
+    return _order(positions, step // steps, count, config)
 
 
 def _order(positions: tf.Tensor, epoch: tf.Tensor, count: int, config: Config) -> tuple[tf.Tensor, tf.Tensor]:

@@ -49,6 +49,11 @@ def compile_early(network: keras.Model, model: keras.Model, training: ImageSourc
     return _compile(early, model.optimizer, model.loss)
 
 
+def compile_tail(model: keras.Model, features: Any, logits: Any) -> keras.Model:
+    """The compiled part of `model` from the tensor `features` to `logits`, with its loss, weights and optimizer."""
+    return _compile(TrainedModel(features, logits, name="on_features"), model.optimizer, model.loss)
+
+
 def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss) -> keras.Model:
     metrics = [FiniteCrossEntropy(), Accuracy(name="accuracy"), TopAccuracy(5, name="top5_accuracy")]
     model.compile(optimizer=optimizer, loss=loss, weighted_metrics=metrics)

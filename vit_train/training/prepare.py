@@ -13,6 +13,7 @@ from vit_train.data.images import Dataset, ImageSource
 from vit_train.machine import backend
 from vit_train.models import build, initial, preprocessing
 from vit_train.training.distribution import Devices
+from vit_train.training.features import CachedFeatures
 from vit_train.training.objective import compile_early, compile_model
 
 
@@ -31,6 +32,7 @@ class Prepared:
     network: keras.Model
     model: keras.Model
     early: keras.Model | None  # what is trained in the epochs of train.low_resolution, if there are any
+    cached: CachedFeatures | None  # what is trained in place of the model with train.cache_features
     init: dict[str, Any] | None  # what became of the weights of init=, as environment.json has it
 
     @property
@@ -50,11 +52,14 @@ def prepare(config: Config) -> Prepared:
     notes = split.small_class_notes(dataset, config.dataset.validation)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
     network, model, init = new_model(config, training, dataset.class_names, devices)
-    early = None
+    early, cached = None, None
     if config.train.low_resolution is not None:
         with devices.scope():
             early = compile_early(network, model, training, config)
-    return Prepared(devices, dataset, training, validation, network, model, early, init)
+    if config.train.cache_features:
+        with devices.scope():
+            cached = CachedFeatures(network, model, config, len(training) + len(validation))
+    return Prepared(devices, dataset, training, validation, network, model, early, cached, init)
 
 
 def new_model(

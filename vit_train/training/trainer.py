@@ -24,6 +24,7 @@ from vit_train.text import command, setting
 from vit_train.training import state
 from vit_train.training.averaging import averaged
 from vit_train.training.distribution import Devices
+from vit_train.training.features import CachedFeatures
 from vit_train.training.interrupt import StopRequest
 from vit_train.training.objective import measured
 
@@ -44,6 +45,7 @@ class Trainer:
     """A compiled model in training, with its data and its progress.
 
     In the first train.low_resolution_epochs, `early` is trained in its place: the same weights, for smaller images.
+    With `cached`, all of the training is that of its tail.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class Trainer:
         run: RunDir,
         devices: Devices,
         early: keras.Model | None = None,
+        cached: CachedFeatures | None = None,
     ) -> None:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
-        self.early = early
+        self.early, self.cached = early, cached
         self.running = model  # the one of the two that was in `fit` or `evaluate` last
         self.steps = steps_per_epoch(len(training), config)
         self.devices = devices
+        self.examples = training, validation
         self.validation = sharded(evaluation_batches(validation, config), devices.count)
         self.log: Callable[[list[Row]], None] = lambda rows: None
         self.progress = Progress()
@@ -117,17 +121,25 @@ class Trainer:
         """Trains to the last epoch or an early stop and saves the state then, or when interrupted."""
         settings = self.settings
         self.display = TrainingDisplay(settings.epochs, self.steps, settings.batch_size)
-        with self.stop, self.display:
+        with self.stop:
             try:
-                while not self._done():
-                    self._epoch()
-                    self.stop.check()
-                self._save_if_new()
+                if self.cached and not self._done():
+                    self._compute_features(self.cached)
+                with self.display:
+                    while not self._done():
+                        self._epoch()
+                        self.stop.check()
+                    self._save_if_new()
                 self.stop.check()  # of what came while it was saved
             except Interrupted:
                 self._save_if_new()
-                say(f"step {self.progress.step} is saved; continue with: {command(setting('resume', self.run.path))}")
+                done = f"step {self.progress.step} is saved" if self.progress.step else "no step was taken yet"
+                say(f"{done}; continue with: {command(setting('resume', self.run.path))}")
                 raise
+
+    def _compute_features(self, cached: CachedFeatures) -> None:
+        cached.compute(*self.examples, self.stop.check)
+        self.validation = sharded(cached.validation_batches(), self.devices.count)
 
     def _done(self) -> bool:
         return history.at_end(self.progress.rows, self.settings)
@@ -154,10 +166,7 @@ class Trainer:
         self.epoch_began = time.monotonic() - progress.seconds
         self.display.start_epoch(len(progress.rows) + 1)
         if progress.trained is None:
-            size = None
-            if self.early and len(progress.rows) < self.settings.low_resolution_epochs:
-                self.running, size = self.early, self.settings.low_resolution
-            batches = training_batches(self.training, self.config, progress.step, end, size)
+            self.running, batches = self._in_training(end)
             batches = sharded(batches, self.devices.count)
             options = {"verbose": 0, "shuffle": False}  # the batches come in their order
             logs = self.running.fit(
@@ -168,12 +177,22 @@ class Trainer:
             speed = images / (time.monotonic() - self.epoch_began)
             progress.trained = measured({name: values[0] for name, values in logs.items()}, TRAINING)
             progress.trained["images_per_second"] = speed
-        self.running = self.model
+        self.running = self.cached.tail if self.cached else self.model
         self.display.start_validation()
         with averaged(self.model, self._sync):
-            logs = self.model.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
+            logs = self.running.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
         self.require_finite(logs["loss"])
         self._end_epoch(progress.trained | measured(logs, VALIDATION))
+
+    def _in_training(self, end: int) -> tuple[keras.Model, Any]:
+        """What is in `fit` up to the step `end`, and its batches."""
+        first = self.progress.step
+        if self.cached:
+            return self.cached.tail, self.cached.training_batches(first, end)
+        if self.early and len(self.progress.rows) < self.settings.low_resolution_epochs:
+            size = self.settings.low_resolution
+            return self.early, training_batches(self.training, self.config, first, end, size)
+        return self.model, training_batches(self.training, self.config, first, end)
 
     def _end_epoch(self, figures: Row) -> None:
         progress = self.progress
