@@ -98,6 +98,31 @@ def of_timm(folder: Path) -> None:
         write(folder, case, features, (configured["mean"], configured["std"]))
 
 
+ACTIVATIONS = {"GELU": "gelu", "GELUTanh": "gelu_tanh", "QuickGELU": "quick_gelu"}
+
+
+def facts_of_timm(folder: Path) -> None:
+    """What timm makes of each name of a model whose blocks are as ours, and that of one whose are not."""
+    found: dict[str, list[Any] | None] = {}
+    for name in timm.list_models(["vit_*", "deit*", "eva_*", "beit3_*", "test_vit*"]):
+        try:
+            with torch.device("meta"):
+                model = timm.create_model(name, depth=1)
+        except (RuntimeError, TypeError):
+            continue  # it has no depth to set
+        if not type(model).__name__.startswith("VisionTransformer") or "RelPos" in type(model).__name__:
+            continue
+        block, kind = model.blocks[0], type(model.blocks[0]).__name__
+        if kind == "ResPostBlock":
+            found[name] = None
+        elif kind == "Block" and type(model.patch_embed).__name__ == "PatchEmbed":  # others differ in their tensors
+            activation = ACTIVATIONS.get(type(getattr(block.mlp, "act", None)).__name__)
+            if activation and type(block.norm1).__name__ == "LayerNorm":
+                found[name] = [model.embed_dim, block.attn.num_heads, block.norm1.eps, activation]
+    lines = (f"{json.dumps(name)}: {json.dumps(values)}" for name, values in sorted(found.items()))
+    (folder / "timm.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def of_transformers(folder: Path) -> None:
     shared = {
         "image_size": SIZE, "patch_size": PATCH, "hidden_size": WIDTH, "num_hidden_layers": DEPTH,
@@ -268,6 +293,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     of_timm(folder)
+    facts_of_timm(folder)
     of_transformers(folder)
     of_others(folder)
     of_flax(folder)

@@ -12,7 +12,7 @@ from vit_train.pretrained.families import OPEN_CLIP, TIMM, TRANSFORMERS, TRANSFO
 Facts = dict[str, Any]  # keys of our model, plain values
 _MOST = 2**20  # bytes
 
-# timm's models have heads of 64, but for these widths and architectures. test_families.py asks timm itself.
+# timm's models have heads of 64, but for these widths and architectures; tests/pretrained/test_beside.py asks timm.
 _TIMM_HEADS = {1152: 16, 1280: 16, 1408: 16, 1536: 16, 1664: 16}
 _TIMM_EXCEPTIONS = {"vit_base_patch16_gap_224": 16, "test_vit": 2, "test_vit2": 2, "test_vit3": 3}
 _TIMM_TANH = r"vit_(base_patch32|large_patch16|so400m_patch16|giantopt_patch16)_siglip(_gap)?_\d+"
