@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from vit_train.config.compose import load_config
+from vit_train.errors import ConfigError
+from vit_train.models.positions import resampled_patches, resampled_positions
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -54,7 +57,6 @@ def test_features_and_their_gradients_are_the_librarys(case):
 
 
 def test_positions_and_patches_are_resampled_as_timm_does():
-    from vit_train.models.positions import resampled_patches, resampled_positions
     from vit_train.pretrained.layouts import patches
 
     golden = np.load(GOLDEN / "resampling.npz")
@@ -91,3 +93,50 @@ def test_a_class_token_that_is_not_pooled_still_takes_part(case):
     prefix = tokens.shape[1] - 16
     mean = np.asarray(tokens)[:, prefix:].mean(1)
     np.testing.assert_allclose(features_of(ours)([images]), mean, rtol=1e-5, atol=1e-5)
+
+
+# What people report of other programs, and where; what is not here is in the tests above and in test_tensors.py.
+def test_positions_without_one_of_the_class_token_are_resampled_as_a_whole():
+    """timm#1365: with no_embed_class the first patch was taken for the class token."""
+    network, account = begun("timm_deit3", "model.image_size=48")
+    table = {variable.path: variable for variable in network.variables}["embedding/positions"]
+    theirs = load_file(GOLDEN / "timm_deit3" / "model.safetensors")["pos_embed"][0]
+    expected, _ = resampled_positions(theirs, 36, 0)
+    np.testing.assert_allclose(table[1:], expected, atol=1e-6)
+    np.testing.assert_array_equal(table[0], np.zeros(24))
+    assert account["resized"] == {"pos_embed": "positions of 4 x 4 to 6 x 6 patches"}
+
+
+def test_a_size_that_no_patches_fill_names_those_that_do():
+    """dinov2#401: a size that is no multiple of 14."""
+    with pytest.raises(ConfigError, match=r"does not divide model\.image_size=20; .* or model\.image_size=16 or 24$"):
+        load_config([f"init={file_of('timm_dinov2')}", "model.image_size=20"])
+
+
+def test_the_new_head_is_small_and_finite():
+    """transformers#28122: heads of 1e37 and NaN out of memory that nobody had set."""
+    network, _ = begun("timm_vit")
+    images = np.load(GOLDEN / "timm_vit" / "golden.npz")["images"].astype("float32")
+    assert np.abs(network(images)).max() < 10
+
+
+def test_deeper_layers_learn_slower_and_registers_as_the_stem():
+    """timm#2532 and #2691: layer_decay without effect, or not for registers."""
+    from vit_train.training.groups import treatments
+
+    file = file_of("timm_dinov2_registers")
+    config = load_config(["experiment=finetune", f"init={file}"])
+    network, _ = begun("timm_dinov2_registers")
+    rates = {each.variable.path: each.learning_rate for each in treatments(config.optimizer, network)}
+    assert rates["logits/kernel"] == 1
+    assert rates["embedding/registers"] == rates["embedding/class_token"] == rates["embedding/projection/kernel"]
+    found = [rates[path] for path in ("block_1/mlp_norm/gamma", "block_0/mlp_norm/gamma", "embedding/registers")]
+    np.testing.assert_allclose(found, [0.75, 0.75**2, 0.75**3])
+
+
+def test_the_preprocessing_is_in_the_model_that_is_saved():
+    """vision_transformer#30: 38 % in place of 57 % with another mean and deviation."""
+    network, _ = begun("timm_deit3")
+    layer = network.get_layer("normalization")
+    np.testing.assert_allclose(np.ravel(layer.mean) / 255, [0.485, 0.456, 0.406], rtol=1e-6)
+    np.testing.assert_allclose(np.ravel(layer.variance) ** 0.5 / 255, [0.229, 0.224, 0.225], rtol=1e-6)

@@ -73,9 +73,11 @@ class PatchModelConfig(AnyModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.image_size % self.patch_size:
+            below = self.image_size // self.patch_size * self.patch_size
+            sizes = [str(size) for size in (below, below + self.patch_size) if size]
             raise ConfigError(
-                f"model.patch_size={self.patch_size}: does not divide model.image_size={self.image_size}; "
-                f"choose one of {', '.join(map(str, _divisors(self.image_size)))}"
+                f"model.patch_size={self.patch_size}: does not divide model.image_size={self.image_size}; choose "
+                f"one of {', '.join(map(str, _divisors(self.image_size)))}, or model.image_size={' or '.join(sizes)}"
             )
 
 
