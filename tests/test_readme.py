@@ -16,7 +16,7 @@ from vit_train.sweep.search import space
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 FINETUNE = (ROOT / "docs/finetune.md").read_text()
-TIMM = "init=vit_small_patch16_224", f"init={ROOT / 'tests/golden/pretrained/timm_vit'}"
+TIMM = f"init={ROOT / 'tests/golden/pretrained/timm_vit'}"
 GOLDEN_RUN = next((ROOT / "tests/golden/runs/v1/finished").glob("**/config.yaml")).parent
 
 
@@ -33,7 +33,9 @@ def test_each_command_for_finished_runs_is_understood(command):
 
 @pytest.mark.parametrize("command", commands(README + FINETUNE, "vit-train"), ids=" ".join)
 def test_each_command_of_the_readme_has_a_config(command):
-    command = [text.replace("init=RUN", f"init={GOLDEN_RUN}").replace(*TIMM) for text in command]
+    command = [
+        re.sub("^init=(timm:.*|vit_small.*)", TIMM, text.replace("init=RUN", f"init={GOLDEN_RUN}")) for text in command
+    ]
     if "-m" not in command:
         resume.load(command[1:])
         return

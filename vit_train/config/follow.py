@@ -22,10 +22,10 @@ def with_model_of(init: str, model: dict[str, Any], chosen: Sequence[str]) -> di
     `chosen` are the keys and groups that the command itself sets, such as "model.depth" or "model". Raises ConfigError
     if one of them contradicts the weights, or `init` holds none.
     """
-    from vit_train.pretrained import foreign  # NumPy, for the few configs that need it
+    from vit_train.pretrained import foreign, hub  # NumPy, for the few configs that need it
 
-    of_another = foreign.is_foreign(Path(init))
-    known, usual = _of_file(init, model, chosen) if of_another else _of_run(init)
+    path = hub.local(init)
+    known, usual = _of_file(init, path, model, chosen) if foreign.is_foreign(path) else _of_run(init)
     if known["name"] != model["name"]:
         raise ConfigError(
             f"init={init}: has the weights of model={known['name']}, not of model={model['name']}; "
@@ -58,11 +58,13 @@ def _alike(name: str, ours: Any, theirs: Any, model: dict[str, Any]) -> bool:
     return bool(ours == theirs)
 
 
-def _of_file(init: str, model: dict[str, Any], chosen: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _of_file(
+    init: str, path: Path, model: dict[str, Any], chosen: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """(what the weights of another library's file need, what they are used to), keys of our Vision Transformer."""
     from vit_train.pretrained import foreign
 
-    file = foreign.look(Path(init))
+    file = foreign.look(path)
     known = foreign.model_keys(file, model.get("pooling") if "model.pooling" in chosen else None)
     missing = [name for name in foreign.FACTS if name not in known and f"model.{name}" not in chosen]
     if missing:
@@ -80,7 +82,7 @@ def _of_run(init: str) -> tuple[dict[str, Any], dict[str, Any]]:
     path = Path(init)
     file = (path.parent if path.suffix == ".keras" else path) / "config.yaml"
     if not path.exists():
-        raise ConfigError(f"init={init}: there is no such file or folder; give a run directory or its model.keras")
+        raise ConfigError(f"init={init}: there is no such file or folder; give a run directory or a file of weights")
     if not file.is_file():
         raise ConfigError(
             f"init={init}: is no run directory or model.keras in one; there is no {file}, which says what the model is"

@@ -18,7 +18,7 @@ from vit_train.files import is_there
 from vit_train.models import saved
 from vit_train.models.positions import resampled_patches, resampled_positions
 from vit_train.models.preprocessing import network_of
-from vit_train.pretrained import foreign
+from vit_train.pretrained import foreign, hub
 from vit_train.pretrained.weights import Weights, sha256_of
 from vit_train.rundir import checkpoint, records
 from vit_train.rundir.layout import RunDir
@@ -84,10 +84,11 @@ def begin(network: keras.Model, config: Config, class_names: Sequence[str]) -> d
 
 def _read(init: str, model: ModelConfig) -> Weights:
     """The weights of a run of ours, or those of another library's Vision Transformer."""
-    if not foreign.is_foreign(Path(init)):
+    path = hub.local(init)
+    if not foreign.is_foreign(path):
         return read_own(init)
     assert isinstance(model, VitConfig)  # as config.follow has seen to
-    return foreign.read(Path(init), model.heads, model.pooling == "class_token")
+    return foreign.read(path, model.heads, model.pooling == "class_token")
 
 
 def _begun(run: str) -> dict[str, Any] | None:

@@ -82,6 +82,8 @@ def files(path: Path) -> list[Path]:
             return [path / name for name in names]
     if len(found := sorted(path.glob("*.safetensors"))) == 1:
         return found
+    if pickles := sorted(each for each in path.iterdir() if each.suffix in PICKLES):
+        return pickles[:1]  # which is refused with the command that converts it
     has = f"has {len(found)} .safetensors files" if found else "has no .safetensors file"
     raise CheckpointError(f"{path}: {has}; name one file")
 

@@ -82,7 +82,9 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument("--plot", metavar="FILE", type=Path, default=Path("compare.png"), help="(default: %(default)s)")
 
     verb = _add(verbs, "weights", "weights", "what a file of other programs' weights holds, and what init= makes of it")
-    verb.add_argument("file", metavar="FILE", type=Path, help="a .safetensors or .npz file, or a folder of one")
+    verb.add_argument(
+        "file", metavar="FILE", help="what init= takes of them: a .safetensors or .npz file, a folder, hf:ORG/NAME"
+    )
 
 
 def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:

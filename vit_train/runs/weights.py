@@ -6,19 +6,20 @@ from collections import Counter
 from vit_train.config.convert import show
 from vit_train.console import print_table, put
 from vit_train.errors import ConfigError
-from vit_train.pretrained import foreign
+from vit_train.pretrained import foreign, hub
 from vit_train.pretrained.foreign import ForeignFile
 from vit_train.text import one_line
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints a line for each tensor, and the keys that init=FILE gives the model; only headers are read."""
-    if not foreign.is_foreign(options.file):
+    path = hub.local(options.file)
+    if not foreign.is_foreign(path):
         raise ConfigError(
             f"{options.file}: must be a .safetensors or .npz file, or a folder of one with its config.json; a run's "
             "weights are shown by vit-runs show RUN"
         )
-    file = foreign.look(options.file)
+    file = foreign.look(path)
     keys = foreign.model_keys(file, None)
     print_table(["tensor", "times", "shape", "becomes"], _rows(file))
     put(
