@@ -122,6 +122,9 @@ def test_half_precision_is_read_and_whole_numbers_are_not(changed):
             r"proj\.weight is 24 x 23, which cannot be laid out",
         ),
         ({"patch_embed__proj__weight": np.zeros((24, 1, 8, 8), "f")}, r"patches of 64 values, which are no square"),
+        ({"pos_embed": np.array(0, "f")}, r"pos_embed is one number, which cannot be laid out"),
+        ({"blocks__9__norm1__bias": np.zeros(24, "f")}, r"has tensors of block 9, but none of block 2$"),
+        ({"blocks__99999__norm1__bias": np.zeros(24, "f")}, r"no place .*: blocks\.99999\.norm1\.bias$"),
     ],
 )
 def test_tensors_that_do_not_make_a_model_are_named(changed, change, sentence):
@@ -237,3 +240,22 @@ def test_any_bytes_are_weights_or_one_sentence(tmp_path, place, junk):
         foreign.read(tmp_path / "x.safetensors", 3, True)
     except CheckpointError as error:
         assert "\n" not in str(error)
+
+
+SHAPES = st.lists(st.integers(0, 50), max_size=5).map(tuple)
+NAMES = sorted(load_file(VIT))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from([*NAMES, "blocks.1.ls1.gamma", "fc_norm.bias", "dist_token", "x"]), SHAPES))
+def test_any_shapes_are_keys_of_a_model_or_one_sentence(changes):
+    shapes = {name: tensor.shape for name, tensor in load_file(VIT).items()} | changes
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tensors, "shapes", lambda path: shapes)
+        try:
+            keys = foreign.model_keys(foreign.look(VIT), None)
+        except CheckpointError as error:
+            assert "\n" not in str(error)
+        else:
+            assert keys["depth"] == 2
+            assert keys["image_size"] % keys["patch_size"] == 0

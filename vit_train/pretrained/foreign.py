@@ -45,8 +45,7 @@ class ForeignFile:
         """The shape of what becomes a variable of our model, and would if there were one head; None if nothing does."""
         for name, (row, block) in self.rows.items():
             if variable in (path.format(block) for path in row.paths):
-                whole = np.broadcast_to(np.float32(0), self.shapes[name])
-                return _laid_out(self.path, name, row, whole[: len(whole) // len(row.paths)], 1).shape
+                return _parts(self.path, name, row, np.broadcast_to(np.float32(0), self.shapes[name]), 1)[0].shape
         return None
 
     def require_shape_of(self, variable: str, rank: int) -> Shape:
@@ -93,7 +92,7 @@ def look(path: Path) -> ForeignFile:
     rows: dict[str, tuple[Row, str]] = {}
     skipped: dict[str, str] = {}
     unknown = []
-    patterns = [(re.compile(re.escape(row.name).replace(r"\{\}", r"(\d+)")), row) for row in family.rows]
+    patterns = [(re.compile(re.escape(row.name).replace(r"\{\}", "([0-9]{1,4})")), row) for row in family.rows]
     for name in shapes:
         bare = name.removeprefix(prefix)
         matches = [(row, match) for pattern, row in patterns if (match := pattern.fullmatch(bare))]
@@ -147,12 +146,15 @@ def model_keys(file: ForeignFile, pooling: str | None) -> dict[str, Any]:
     if not file.class_token and pooling == "class_token":
         pooling = "average"
     side = math.isqrt(file.require_shape_of("embedding/positions", 2)[0] - file.prefix_positions)
+    blocks = {int(block) for _, block in file.rows.values() if block}
+    if missing := set(range(max(blocks))) - blocks:
+        raise CheckpointError(f"{file.path}: has tensors of block {max(blocks)}, but none of block {min(missing)}")
     pre_norm = file.shape_of("pre_norm/gamma") is not None
     as_register = file.class_token and pooling != "class_token"
     return {
         "name": "vit", "stem": "patch", "mlp": "dense", "mlp_output_activation": False, "key_dim": None,
         "position_embedding": "learned", "pooling": pooling, "patch_size": patch, "projection_dim": width,
-        "mlp_ratio": hidden / width, "depth": 1 + max(int(block) for _, block in file.rows.values() if block),
+        "mlp_ratio": hidden / width, "depth": len(blocks),
         "layer_scale": 1e-5 if file.shape_of("block_0/attention_scale/gain") else None,
         "register_tokens": file.registers + as_register, "pre_norm": pre_norm,
         "final_norm": "pooled" if any(name.endswith("fc_norm.weight") for name in file.rows) else "tokens",
@@ -175,11 +177,11 @@ def read(path: Path, heads: int, class_token: bool) -> Weights:
     names: dict[str, str] = {}
     for name, values in tensors.read(path, file.rows).items():
         row, block = file.rows[name]
-        for variable, part in zip(row.paths, np.split(values, len(row.paths)), strict=True):
+        for variable, part in zip(row.paths, _parts(path, name, row, values, heads), strict=True):
             place = variable.format(block)
             if place in arrays:
                 raise CheckpointError(f"{path}: {names[place]} and {name} are both {place}")
-            arrays[place], names[place] = _laid_out(path, name, row, part, heads), name
+            arrays[place], names[place] = part, name
     _place_prefix_tokens(file, arrays, names, class_token)
     zeros = {place: np.zeros(shape, "float32") for place, shape in _absent_biases(arrays)}
     return Weights(
@@ -187,11 +189,12 @@ def read(path: Path, heads: int, class_token: bool) -> Weights:
     )
 
 
-def _laid_out(path: Path, name: str, row: Row, values: np.ndarray, heads: int) -> np.ndarray:
+def _parts(path: Path, name: str, row: Row, values: np.ndarray, heads: int) -> list[np.ndarray]:
+    """What a tensor is split into, each laid out as our variable."""
     try:
-        return row.layout(values, heads)
+        return [row.layout(part, heads) for part in np.split(values, len(row.paths))]
     except (ValueError, IndexError) as error:
-        shape = " x ".join(map(str, values.shape))
+        shape = " x ".join(map(str, values.shape)) or "one number"
         raise CheckpointError(f"{path}: {name} is {shape}, which cannot be laid out for {heads} heads") from error
 
 
