@@ -1,5 +1,8 @@
 """Files that other libraries wrote: `make parity` has them write tests/golden/pretrained."""
 
+import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +10,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from vit_train.config.compose import load_config
-from vit_train.errors import ConfigError
+from vit_train.errors import CheckpointError, ConfigError
 from vit_train.models.positions import resampled_patches, resampled_positions
+from vit_train.rundir.layout import RunDir
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -140,3 +144,51 @@ def test_the_preprocessing_is_in_the_model_that_is_saved():
     layer = network.get_layer("normalization")
     np.testing.assert_allclose(np.ravel(layer.mean) / 255, [0.485, 0.456, 0.406], rtol=1e-6)
     np.testing.assert_allclose(np.ravel(layer.variance) ** 0.5 / 255, [0.229, 0.224, 0.225], rtol=1e-6)
+
+
+SHORT = ("dataset=digits", "dataset.fraction=0.2", "train.epochs=2", "train.batch_size=32", "figures=false")
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_without_the_file_but_not_with_another(stopped, tmp_path):
+    from vit_train.run import train
+    from vit_train.rundir import history
+
+    init = shutil.copytree(GOLDEN / "timm_dinov2_registers", tmp_path / "init")
+    keys = (*SHORT, "train.steps_per_epoch=2", f"outputs={tmp_path}")
+    config = load_config(["experiment=finetune", f"init={init}", *keys])
+    path = stopped(config).path
+    recorded = json.loads((path / "environment.json").read_text())["init"]
+    assert recorded["file"] == str(init / "model.safetensors")
+
+    content = (init / "model.safetensors").read_bytes()
+    (init / "model.safetensors").write_bytes(content + b"x")
+    with pytest.raises(CheckpointError, match=r"has other weights than the run began with"):
+        train(dataclasses.replace(config, resume=str(path)))
+    shutil.rmtree(init)
+    train(dataclasses.replace(config, resume=str(path)))
+    assert json.loads((path / "environment.json").read_text())["init"] == recorded
+
+    init.mkdir()
+    (init / "model.safetensors").write_bytes(content)
+    whole = train(dataclasses.replace(config, outputs=str(tmp_path / "whole")))
+    rows, unbroken = (history.read(RunDir(Path(run)).history) for run in (path, whole.run_dir))
+    names = rows[0].keys() - {"seconds", "images_per_second"}
+    assert [{name: row[name] for name in names} for row in rows] == [
+        {name: row[name] for name in names} for row in unbroken
+    ]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_before_its_first_step_needs_the_file(stopped, tmp_path, capsys):
+    from vit_train.run import train
+
+    init = shutil.copytree(GOLDEN / "timm_vit", tmp_path / "init")
+    config = load_config(["experiment=probe", f"init={init}", *SHORT, f"outputs={tmp_path}"])
+    path = stopped(config).path  # while features are computed
+    assert "no step was taken yet; continue with: vit-train resume=" in capsys.readouterr().err
+    init.rename(tmp_path / "elsewhere")
+    with pytest.raises(CheckpointError, match=rf"^init={init}: is not there any more, and the run has no checkpoint"):
+        train(dataclasses.replace(config, resume=str(path)))
+    (tmp_path / "elsewhere").rename(init)
+    assert train(dataclasses.replace(config, resume=str(path))).status == "completed"

@@ -70,7 +70,9 @@ def folder(graph, theirs, tmp_path_factory):
     save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, path / "model.safetensors")
     config = {"model_type": "dinov2", "hidden_size": 384, "num_attention_heads": 6, "hidden_act": "gelu"}
     (path / "config.json").write_text(json.dumps(config))
-    (path / "preprocessor_config.json").write_text(json.dumps(dict(zip(("image_mean", "image_std"), IMAGENET))))
+    (path / "preprocessor_config.json").write_text(
+        json.dumps(dict(zip(("image_mean", "image_std"), IMAGENET, strict=True)))
+    )
     return path
 
 

@@ -85,6 +85,10 @@ def begin(network: keras.Model, config: Config, class_names: Sequence[str]) -> d
 def _read(init: str, model: ModelConfig) -> Weights:
     """The weights of a run of ours, or those of another library's Vision Transformer."""
     path = hub.local(init)
+    if not is_there(path):
+        raise CheckpointError(
+            f"init={init}: is not there any more, and the run has no checkpoint yet to do without it; bring it back"
+        )
     if not foreign.is_foreign(path):
         return read_own(init)
     assert isinstance(model, VitConfig)  # as config.follow has seen to

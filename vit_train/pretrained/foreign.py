@@ -184,9 +184,8 @@ def read(path: Path, heads: int, class_token: bool) -> Weights:
             arrays[place], names[place] = part, name
     _place_prefix_tokens(file, arrays, names, class_token)
     zeros = {place: np.zeros(shape, "float32") for place, shape in _absent_biases(arrays)}
-    return Weights(
-        file.family.name, path.resolve(), _digest(path), arrays | zeros, names, file.skipped, zeros=tuple(zeros)
-    )
+    source, digest = _identity(path)
+    return Weights(file.family.name, source, digest, arrays | zeros, names, file.skipped, zeros=tuple(zeros))
 
 
 def _parts(path: Path, name: str, row: Row, values: np.ndarray, heads: int) -> list[np.ndarray]:
@@ -229,9 +228,9 @@ def _absent_biases(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, Shape]]
             yield from ((place.replace("kernel", "bias"), values.shape[1:]) for place, values in kernels.items())
 
 
-def _digest(path: Path) -> str:
-    """The sha256 of the file, or of those of the parts of a folder."""
+def _identity(path: Path) -> tuple[Path, str]:
+    """(the file, its sha256); of a folder with parts of one (the folder, the sha256 of theirs)."""
     files = tensors.files(path)
     if len(files) == 1:
-        return sha256_of(files[0])
-    return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
+        return files[0].resolve(), sha256_of(files[0])
+    return path.resolve(), hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
