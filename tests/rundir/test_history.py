@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vit_train.config.schema import EarlyStoppingConfig
+from vit_train.config.training import EarlyStoppingConfig
 from vit_train.rundir import history
 
 

@@ -8,7 +8,7 @@ from scipy.special import log_softmax
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 
-from vit_train.config.schema import LossConfig
+from vit_train.config.training import LossConfig
 from vit_train.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("tensorflow")

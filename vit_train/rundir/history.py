@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vit_train import metrics
-from vit_train.config.schema import EarlyStoppingConfig, TrainConfig
+from vit_train.config.training import EarlyStoppingConfig, TrainConfig
 from vit_train.files import read_regular, replace_file
 
 Row = dict[str, float]

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from keras import ops
 
 from vit_train.config.convert import nearest
-from vit_train.config.schema import Config, LossConfig
+from vit_train.config.schema import Config
+from vit_train.config.training import LossConfig
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import steps_per_epoch
 from vit_train.errors import ConfigError
