@@ -1,15 +1,28 @@
 """Training on features that are computed once is training on images, of which it skips what cannot change."""
 
 import csv
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from vit_train.data import feature_cache
 from vit_train.errors import ConfigError
 from vit_train.rundir.layout import RunDir
+from vit_train.runs.cli import run
 
 pytestmark = pytest.mark.usefixtures("eagerly")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """A cache of features for each test."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder / "vit-train" / "features"
+
 
 PROBE = ("augment=none", "model.dropout=0", "optimizer.groups=[{match:'^(?!head|logits)',learning_rate:0}]")
 LAST_BLOCK = ("augment=none", "model.dropout=0", "optimizer.groups=[{match:'embedding|block_0',learning_rate:0}]")
@@ -87,3 +100,65 @@ def test_features_that_do_not_fit_are_refused(tiny, monkeypatch):
         ConfigError, match=r"features of 287 images would take 0 GB in front of pooled_dropout; freeze more"
     ):
         prepare(tiny(*PROBE, CACHED))
+
+
+def test_the_next_run_takes_the_features_of_the_one_before(tiny, cache, capsys, monkeypatch):
+    first = trained(tiny(*PROBE, CACHED))
+    (file,) = cache.iterdir()
+    assert "features of 32 numbers are computed" in capsys.readouterr().err
+    again = trained(tiny(*PROBE, CACHED))
+    assert "are those of an earlier run" in capsys.readouterr().err
+    for found, wanted in zip(again, first, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    trained(tiny(*PROBE, CACHED, "model.head_units=[]", "optimizer.learning_rate=1e-2"))  # another head
+    assert list(cache.iterdir()) == [file]
+    file.write_bytes(file.read_bytes()[:-100])
+    for found, wanted in zip(trained(tiny(*PROBE, CACHED)), first, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert "numbers are computed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["seed=1", "dataset.fraction=0.3", "dataset.validation=0.3", "model.norm_epsilon=1e-3", "model.image_size=12"],
+)
+def test_other_images_or_another_network_have_features_of_their_own(tiny, key):
+    from vit_train.training.prepare import prepare
+
+    keys = []
+    for config in (tiny(*PROBE, CACHED), tiny(*PROBE, CACHED, key)):
+        prepared = prepare(config)
+        keys.append(prepared.cached._key(prepared.training, prepared.validation))
+    assert keys[0] != keys[1]
+
+
+def test_the_oldest_go_beyond_the_limit_and_a_full_disk_is_a_note(cache, monkeypatch, capsys):
+    parts = [np.zeros((100, 10), "float32")] * 2
+    monkeypatch.setattr(feature_cache, "LIMIT", 20_000)
+    for number, name in enumerate("abc"):
+        feature_cache.write(name, parts)
+        os.utime(cache / f"{name}.npz", (number, number))
+    assert feature_cache.read("b") is not None  # and is the newest then
+    feature_cache.write("d", parts)
+    assert sorted(path.stem for path in cache.iterdir()) == ["b", "d"]
+
+    def full(*arguments, **arrays):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    feature_cache.write("e", parts)
+    assert (
+        "note: the features are not kept for later runs ([Errno 28] No space left on device)" in capsys.readouterr().err
+    )
+    assert sorted(path.stem for path in cache.iterdir()) == ["b", "d"]
+
+
+def test_the_command_lists_and_clears(cache, capsys):
+    feature_cache.write("abc", [np.zeros((100, 10), "float32")] * 2)
+    assert run(["cache"]) == 0
+    out = capsys.readouterr().out
+    assert "abc.npz" in out
+    assert out.endswith(f"0.0 of at most 10,737 MB in {cache}\n")
+    assert run(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == "1 files removed, 0.0 MB\n"
+    assert not list(cache.iterdir())

@@ -23,6 +23,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs repair latest
   vit-runs export latest --format onnx
   vit-runs weights vit_small/model.safetensors
+  vit-runs cache
 
 Exit codes: 0 done, 2 arguments, 3 a picture or data, 4 a run that cannot be read or written, 130 stopped by Ctrl-C.
 """
@@ -85,6 +86,9 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument(
         "file", metavar="FILE", help="what init= takes of them: a .safetensors or .npz file, a folder, hf:ORG/NAME"
     )
+
+    verb = _add(verbs, "cache", "cache", "features of frozen models that runs keep for later ones, and their size")
+    verb.add_argument("--clear", action="store_true", help="remove them")
 
 
 def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:

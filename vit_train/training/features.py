@@ -1,6 +1,8 @@
 """Features of a frozen network, computed once: `train.cache_features`."""
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +12,18 @@ import tensorflow as tf
 
 from vit_train.config.schema import Config
 from vit_train.console import doing, say
-from vit_train.data.images import ImageSource
+from vit_train.data import feature_cache
+from vit_train.data.images import Examples, ImageSource
 from vit_train.data.pipeline import evaluation_batches, feature_batches, features_in_order
 from vit_train.errors import ConfigError
 from vit_train.training.objective import compile_tail
 
 _MOST_BYTES = 2**33  # of features, which stay in memory
+# Keys of a model that are about its head, about training, or about weights that are there by now.
+_NO_PART_IN_FEATURES = (
+    "head_units", "head_dropout", "dropout", "drop_path", "drop_path_mode", "initializer", "attention_initializer"
+)  # fmt: skip
+_BATCH = 64  # images at once, whatever a step takes: a product's rounding depends on it
 
 
 class CachedFeatures:
@@ -23,10 +31,13 @@ class CachedFeatures:
 
     `model` is the compiled model of the whole network, with which the tail shares weights and optimizer. Raises
     ConfigError if there is nothing in front of what is trained, or its features would take too much memory.
+    `fingerprint` is that of the data set.
     """
 
-    def __init__(self, network: keras.Model, model: Any, config: Config, images: int) -> None:
-        self.config = config
+    def __init__(
+        self, network: keras.Model, model: Any, config: Config, images: int, fingerprint: str | None = None
+    ) -> None:
+        self.config, self.fingerprint = config, fingerprint
         first = _first_of_tail(network)
         self.frozen = keras.Model(network.input, first.input)
         self.tail = compile_tail(model, first.input, network.output)
@@ -39,18 +50,52 @@ class CachedFeatures:
         self.arrays: list[tuple[Any, Any]] = []  # (features, labels) of the training and of the validation
 
     def compute(self, training: ImageSource, validation: ImageSource, check: Callable[[], None]) -> None:
-        """Brings all images through what is frozen, as in validation; `check` may raise between two batches."""
-        doing(f"computing the features of {len(training) + len(validation):,} images")
-        on_host = dataclasses.replace(self.config.augment, placement="host")
-        config = dataclasses.replace(self.config, augment=on_host)
-        for examples in (training, validation):
-            found = []
-            for images, _ in evaluation_batches(examples, config).as_numpy_iterator():
-                found.append(np.asarray(self.frozen.predict_on_batch(images), "float32"))
-                check()
-            self.arrays.append((tf.constant(np.concatenate(found)), tf.constant(examples.labels)))
-        shape = " x ".join(map(str, self.arrays[0][0].shape[1:]))
-        say(f"features of {shape} numbers are computed; training sees no images")
+        """Brings all images through what is frozen, as in validation, unless an earlier run has kept what comes out.
+
+        `check` may raise between two batches.
+        """
+        key = self._key(training, validation)
+        features = feature_cache.read(key)
+        known = features is not None
+        if features is None:
+            doing(f"computing the features of {len(training) + len(validation):,} images")
+            features = [self._features(examples, check) for examples in (training, validation)]
+            feature_cache.write(key, features)
+        for examples, array in zip((training, validation), features, strict=True):
+            self.arrays.append((tf.constant(array), tf.constant(examples.labels)))
+        shape = " x ".join(map(str, features[0].shape[1:]))
+        source = "those of an earlier run" if known else "computed"
+        say(f"features of {shape} numbers are {source}; training sees no images")
+
+    def _features(self, examples: ImageSource, check: Callable[[], None]) -> np.ndarray:
+        """float32 [N, ...]."""
+        config = dataclasses.replace(
+            self.config,
+            augment=dataclasses.replace(self.config.augment, placement="host"),
+            train=dataclasses.replace(self.config.train, batch_size=_BATCH),
+        )
+        found = []
+        for images, _ in evaluation_batches(examples, config).as_numpy_iterator():
+            found.append(np.asarray(self.frozen.predict_on_batch(images), "float32"))
+            check()
+        return np.concatenate(found)
+
+    def _key(self, training: ImageSource, validation: ImageSource) -> str:
+        """What the features are a function of, as a digest: weights, images, their split and size, what computes."""
+        digest = hashlib.sha256()
+        for variable in self.frozen.variables:
+            digest.update(variable.path.encode() + np.asarray(keras.ops.convert_to_numpy(variable)).tobytes())
+        for source in (training, validation):
+            if isinstance(source, Examples):
+                digest.update(np.ascontiguousarray(source.images).data)
+        data, compute, model = self.config.dataset, self.config.compute, dataclasses.asdict(self.config.model)
+        options = [
+            {name: value for name, value in model.items() if name not in _NO_PART_IN_FEATURES},
+            [data.name, data.fraction, data.validation, self.config.seed, self.fingerprint],
+            [compute.backend, compute.kernels, keras.config.dtype_policy().name, keras.__version__],
+        ]
+        digest.update(json.dumps(options).encode())
+        return digest.hexdigest()
 
     def training_batches(self, first: int, last: int) -> Any:
         """As `pipeline.training_batches`, with features in place of images."""
