@@ -72,6 +72,7 @@ def test_a_stopped_run_continues_exactly(tiny, stopped, tmp_path):
     ("keys", "sentence"),
     [
         (("augment.flip=true",), "images that are varied have other features in each epoch; use augment=none$"),
+        (("compute.devices=all",), r"computed on one device; use compute\.devices=auto with it$"),
         (("augment.mixup=0.2",), "images that are varied have other features"),
         (("model.pooling=average", "train.low_resolution=4", "train.low_resolution_epochs=1"), "features of one size$"),
     ],

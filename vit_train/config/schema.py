@@ -126,6 +126,10 @@ class Config:
             raise ConfigError(
                 "train.cache_features=true: images that are varied have other features in each epoch; use augment=none"
             )
+        if self.train.cache_features and self.compute.devices == "all":
+            raise ConfigError(
+                "train.cache_features=true: features are computed on one device; use compute.devices=auto with it"
+            )
         if self.train.cache_features and self.train.low_resolution is not None:
             raise ConfigError(
                 f"train.low_resolution={self.train.low_resolution}: does not go with train.cache_features=true, which "
