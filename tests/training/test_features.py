@@ -48,7 +48,11 @@ def figures(run):
 
 
 @pytest.mark.parametrize(
-    "keys", [PROBE, (*LAST_BLOCK, "model.depth=2"), (*PROBE, "model.head_dropout=0.3", "train.ema_decay=0.9")]
+    "keys",
+    [
+        (*LAST_BLOCK, "model.depth=2", "model.head_dropout=0.3", "train.ema_decay=0.9"),
+        pytest.param(PROBE, marks=pytest.mark.slow),
+    ],
 )
 def test_it_is_training_on_images(tiny, keys):
     rows, predictions = trained(tiny(*keys))
