@@ -93,17 +93,19 @@ def freeze(found: list[Treatment]) -> list[Treatment]:
 
 
 def table(options: AnyOptimizerConfig, found: list[Treatment]) -> Iterator[str]:
-    """Lines of pattern, variables, parameters, highest learning rate and decay per step; none if all are alike."""
+    """Lines of variables, parameters, highest learning rate, decay per step and pattern; none if all are alike.
+
+    The pattern is last, since it may be longer than a terminal is wide.
+    """
     rows: dict[tuple[str, float, float], list[Any]] = {}
     for each in found:
         row = each.reason, each.learning_rate, each.decay
         rows.setdefault(row, []).append(each.variable)
     if len(rows) == 1:
         return
-    width = max(len(pattern) for pattern, _, _ in rows)
-    yield f"{'pattern':<{width}}  variables   parameters  learning rate  decay per step"
+    yield "variables   parameters  learning rate  decay/step  pattern"
     for (pattern, learning_rate, decay), variables in rows.items():
         parameters = sum(math.prod(variable.shape) for variable in variables)
         rate = options.learning_rate * learning_rate
         per_step = options.weight_decay * decay * (rate if options.decay == "scaled" else learning_rate > 0)
-        yield f"{pattern:<{width}}  {len(variables):9}  {parameters:11,}  {rate:13.4g}  {per_step:14.4g}"
+        yield f"{len(variables):9}  {parameters:11,}  {rate:13.4g}  {per_step:10.3g}  {pattern}"
