@@ -1,6 +1,7 @@
 """init=hf:ORG/NAME by the Hub's own library, offline, from a cache laid out as that keeps it."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_repository_without_weights_is_one_sentence(cached, tmp_path):
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     hub.local.cache_clear()
     with pytest.raises(ConfigError, match=r"pip install 'vit-train\[hub\]', or give a file$"):
         hub.local("hf:a/b")

@@ -130,11 +130,8 @@ def test_the_next_run_takes_the_features_of_the_one_before(tiny, cache, capsys, 
 def test_other_images_or_another_network_have_features_of_their_own(tiny, key):
     from vit_train.training.prepare import prepare
 
-    keys = []
-    for config in (tiny(*PROBE, CACHED), tiny(*PROBE, CACHED, key)):
-        prepared = prepare(config)
-        keys.append(prepared.cached._key(prepared.training, prepared.validation))
-    assert keys[0] != keys[1]
+    one, other = (prepare(tiny(*PROBE, CACHED, *keys)).cached._key() for keys in ((), (key,)))
+    assert one != other
 
 
 def test_the_oldest_go_beyond_the_limit_and_a_full_disk_is_a_note(cache, monkeypatch, capsys):

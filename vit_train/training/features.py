@@ -31,13 +31,19 @@ class CachedFeatures:
 
     `model` is the compiled model of the whole network, with which the tail shares weights and optimizer. Raises
     ConfigError if there is nothing in front of what is trained, or its features would take too much memory.
-    `fingerprint` is that of the data set.
+    `sources` are the training and the validation images, `fingerprint` is that of their data set.
     """
 
     def __init__(
-        self, network: keras.Model, model: Any, config: Config, images: int, fingerprint: str | None = None
+        self,
+        network: keras.Model,
+        model: Any,
+        config: Config,
+        sources: tuple[ImageSource, ImageSource],
+        fingerprint: str | None,
     ) -> None:
-        self.config, self.fingerprint = config, fingerprint
+        self.config, self.sources, self.fingerprint = config, sources, fingerprint
+        images = sum(map(len, sources))
         first = _first_of_tail(network)
         self.frozen = keras.Model(network.input, first.input)
         self.tail = compile_tail(model, first.input, network.output)
@@ -49,19 +55,19 @@ class CachedFeatures:
             )
         self.arrays: list[tuple[Any, Any]] = []  # (features, labels) of the training and of the validation
 
-    def compute(self, training: ImageSource, validation: ImageSource, check: Callable[[], None]) -> None:
+    def compute(self, check: Callable[[], None]) -> None:
         """Brings all images through what is frozen, as in validation, unless an earlier run has kept what comes out.
 
         `check` may raise between two batches.
         """
-        key = self._key(training, validation)
+        key = self._key()
         features = feature_cache.read(key)
         known = features is not None
         if features is None:
-            doing(f"computing the features of {len(training) + len(validation):,} images")
-            features = [self._features(examples, check) for examples in (training, validation)]
+            doing(f"computing the features of {sum(map(len, self.sources)):,} images")
+            features = [self._features(examples, check) for examples in self.sources]
             feature_cache.write(key, features)
-        for examples, array in zip((training, validation), features, strict=True):
+        for examples, array in zip(self.sources, features, strict=True):
             self.arrays.append((tf.constant(array), tf.constant(examples.labels)))
         shape = " x ".join(map(str, features[0].shape[1:]))
         source = "those of an earlier run" if known else "computed"
@@ -80,12 +86,12 @@ class CachedFeatures:
             check()
         return np.concatenate(found)
 
-    def _key(self, training: ImageSource, validation: ImageSource) -> str:
+    def _key(self) -> str:
         """What the features are a function of, as a digest: weights, images, their split and size, what computes."""
         digest = hashlib.sha256()
         for variable in self.frozen.variables:
             digest.update(variable.path.encode() + np.asarray(keras.ops.convert_to_numpy(variable)).tobytes())
-        for source in (training, validation):
+        for source in self.sources:
             if isinstance(source, Examples):
                 digest.update(np.ascontiguousarray(source.images).data)
         data, compute, model = self.config.dataset, self.config.compute, dataclasses.asdict(self.config.model)

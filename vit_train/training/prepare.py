@@ -58,7 +58,7 @@ def prepare(config: Config) -> Prepared:
             early = compile_early(network, model, training, config)
     if config.train.cache_features:
         with devices.scope():
-            cached = CachedFeatures(network, model, config, len(training) + len(validation), dataset.fingerprint)
+            cached = CachedFeatures(network, model, config, (training, validation), dataset.fingerprint)
     return Prepared(devices, dataset, training, validation, network, model, early, cached, init)
 
 

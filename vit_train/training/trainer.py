@@ -61,10 +61,9 @@ class Trainer:
     ) -> None:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
         self.early, self.cached = early, cached
-        self.running = model  # the one of the two that was in `fit` or `evaluate` last
+        self.running = model  # the one of these that was in `fit` or `evaluate` last
         self.steps = steps_per_epoch(len(training), config)
         self.devices = devices
-        self.examples = training, validation
         self.validation = sharded(evaluation_batches(validation, config), devices.count)
         self.log: Callable[[list[Row]], None] = lambda rows: None
         self.progress = Progress()
@@ -138,7 +137,7 @@ class Trainer:
                 raise
 
     def _compute_features(self, cached: CachedFeatures) -> None:
-        cached.compute(*self.examples, self.stop.check)
+        cached.compute(self.stop.check)
         self.validation = sharded(cached.validation_batches(), self.devices.count)
 
     def _done(self) -> bool:
