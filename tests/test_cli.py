@@ -1,4 +1,4 @@
-"""The command as a user types it, in processes of its own."""
+"""The command as a user types it, in processes of its own where those add something."""
 
 import contextlib
 import io
@@ -45,10 +45,12 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(vit_train, tmp_path, argument
     assert not list(tmp_path.iterdir())
 
 
-def test_absent_data_is_exit_code_3(vit_train, tmp_path):
-    result = vit_train(f"dataset.root={tmp_path}")
-    assert (result.returncode, result.stdout) == (3, "")
-    assert "dataset=digits" in result.stderr
+def test_absent_data_is_exit_code_3(tensorflow, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run([f"dataset.root={tmp_path}"]) == 3
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert "dataset=digits" in stderr
     assert not list(tmp_path.iterdir())
 
 

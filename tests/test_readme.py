@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vit_train.config.compose import expand, parse
+from vit_train.config.compose import expand, load_config, parse
 from vit_train.rundir import resume
 from vit_train.runs.cli import parser
 from vit_train.sweep import settings
@@ -23,7 +23,7 @@ GOLDEN_RUN = next((ROOT / "tests/golden/runs/v1/finished").glob("**/config.yaml"
 def commands(text, name):
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = itertools.chain.from_iterable(block.splitlines() for block in blocks)
-    return [shlex.split(line, comments=True) for line in lines if line.startswith(name)]
+    return [shlex.split(line.split(" > ")[0], comments=True) for line in lines if line.startswith(name)]
 
 
 @pytest.mark.parametrize("command", commands(README, "vit-runs"), ids=" ".join)
@@ -45,6 +45,16 @@ def test_each_command_of_the_readme_has_a_config(command):
         overrides = [text for text in overrides if not parse(text).is_sweep_override()]
     for run in expand(overrides):
         resume.load(run)
+
+
+def test_the_recipe_of_the_readme_is_what_it_says(tmp_path, monkeypatch):
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "conf/experiment/mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    same = ["experiment=fast", "dataset=cifar10", "train.epochs=12", "model.projection_dim=160", "model.key_dim=40"]
+    assert load_config(["experiment=mine"]) == load_config(same)
 
 
 def test_the_error_of_the_readme_is_the_real_one(vit_train):

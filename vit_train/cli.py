@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vit_train import single
 from vit_train.command_line import answered, prepare_process
+from vit_train.config.groups import add_own_folder
 from vit_train.errors import ConfigError
 from vit_train.training.interrupt import end_on_signals
 
@@ -35,6 +36,7 @@ def _run(arguments: Sequence[str]) -> int:
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("-c", "--cfg", choices=["job"])
     options, unknown = parser.parse_known_intermixed_args(understood(arguments))
+    add_own_folder(options.config_dir)
     if options.help:
         return _help(options.overrides)
     if options.version:

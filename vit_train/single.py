@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from vit_train.command_line import Parser, answered, output_lost
+from vit_train.config.groups import add_own_folder
 from vit_train.errors import CheckpointError
 from vit_train.training.interrupt import end_on_signals
 
@@ -15,6 +16,7 @@ def parser() -> Parser:
     parser = Parser(prog="vit-train", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--config", metavar="FILE", type=_file)
+    parser.add_argument("--config-dir", metavar="DIR", type=_file)
     return parser
 
 
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def work() -> int:
         options = parser().parse_intermixed_args(arguments)
+        add_own_folder(options.config_dir)
         return run(options.overrides, options.config, shlex.join(["vit-train", *arguments]))
 
     end_on_signals()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vit_train import cli
 from vit_train.config.compose import load_config
 from vit_train.errors import DataError
 from vit_train.run import train
@@ -148,10 +149,12 @@ def test_from_the_command_line_a_part_on_the_device(vit_train, pictures, tmp_pat
     assert all(Path(row["file"]).parent.name == row["label_name"] for row in rows)
 
 
-def test_a_bad_folder_leaves_nothing_behind(vit_train, tmp_path):
+def test_a_bad_folder_leaves_nothing_behind(tensorflow, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine/a").mkdir(parents=True)
-    done = vit_train(*SETTINGS, "dataset.root=mine")
-    assert (done.returncode, done.stdout) == (3, "")
+    assert cli.run([*SETTINGS, "dataset.root=mine"]) == 3
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
     expected = "mine/a: has no JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC file; add pictures or remove the folder"
-    assert done.stderr.splitlines()[-1] == f"vit-train: {expected}"
+    assert stderr.splitlines()[-1] == f"vit-train: {expected}"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -17,12 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 from vit_train.config.arguments import as_grammar, meant
 from vit_train.config.convert import convert, former_names, keys_of, nearest, unknown_key
 from vit_train.config.follow import with_model_of
-from vit_train.config.groups import config_folder, groups
+from vit_train.config.groups import config_folder, groups, line_of, own_file, own_folders
 from vit_train.config.saved import VERSION, reason
 from vit_train.config.saved import read as read_saved
 from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
-from vit_train.text import without_references
+from vit_train.text import quoted_value, without_references
 
 MOST_RUNS = 1000  # of a sweep; checking a config takes a tenth of a second
 
@@ -40,7 +40,7 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follo
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             values: typing.Any = OmegaConf.to_container(
-                compose("config", [_forced(text) for text in overrides]), resolve=True
+                compose("config", [*_own_search_path(), *map(_forced, overrides)]), resolve=True
             )
     except yaml.MarkedYAMLError as error:  # of a recipe that someone has edited
         name = error.problem_mark.name if error.problem_mark else config_folder()
@@ -49,7 +49,29 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follo
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
     if values["init"] == "REQUIRED":  # OmegaConf's own mark of what is missing would not replace the default
         raise ConfigError("init: is missing, and this recipe starts from trained weights; set init=RUN or init=FILE")
-    return convert(Config, _following(values, overrides) if follow else values)
+    try:
+        return convert(Config, _following(values, overrides) if follow else values)
+    except ConfigError as error:
+        raise _with_own_file(error, overrides) from None
+
+
+def _own_search_path() -> list[str]:
+    """The argument by which Hydra looks for options in the user's folders, after the package's."""
+    urls = [quoted_value(f"file://{path}") for path in own_folders()]
+    return [f"hydra.searchpath=[{','.join(urls)}]"] if urls else []
+
+
+def _with_own_file(error: ConfigError, overrides: Sequence[str]) -> ConfigError:
+    """The error with file and line, if it is about a key that a file of the user's sets and no argument does."""
+    key = str(error).split("=")[0].split(":")[0]
+    arguments = {override.key_or_group: override.value() for override in map(parse, overrides)}
+    if key in arguments:
+        return error
+    for group, option in arguments.items():
+        path = own_file(group, str(option)) if group in groups() else None
+        if path and (line := line_of(path, key) or line_of(path, key.removeprefix(f"{group}."))):
+            return ConfigError(f"{path}:{line}: {error}")
+    return error
 
 
 def _following(values: typing.Any, overrides: Sequence[str]) -> typing.Any:
@@ -67,7 +89,7 @@ def _from_file(path: Path, overrides: Sequence[str], follow: bool) -> Config:
     saved.note_if_newer()
     keys = []
     try:
-        values = OmegaConf.create(_as_they_stand(saved.values))
+        values = OmegaConf.create(as_they_stand(saved.values))
         for override in map(parse, overrides):
             keys.append(override.key_or_group)
             OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
@@ -82,21 +104,21 @@ def _from_file(path: Path, overrides: Sequence[str], follow: bool) -> Config:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _as_they_stand(value: typing.Any) -> typing.Any:
+def as_they_stand(value: typing.Any) -> typing.Any:
     """The plain values of a file, of which OmegaConf takes none for a reference to another key, such as a path's ${x}.
 
     Only an argument may refer to keys, those of the file.
     """
     if isinstance(value, dict):
-        return {name: _as_they_stand(each) for name, each in value.items()}
+        return {name: as_they_stand(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_as_they_stand(each) for each in value]
+        return [as_they_stand(each) for each in value]
     return without_references(value) if isinstance(value, str) else value
 
 
 def to_yaml(config: Config) -> str:
     """The resolved config as YAML, with the version of the format."""
-    return OmegaConf.to_yaml(OmegaConf.create(_as_they_stand({"version": VERSION, **config.to_dict()})), resolve=True)
+    return OmegaConf.to_yaml(OmegaConf.create(as_they_stand({"version": VERSION, **config.to_dict()})), resolve=True)
 
 
 def parse(text: str, several: bool = False) -> Override:
@@ -166,7 +188,7 @@ def _check(text: str, override: Override) -> None:
     if override.is_sweep_override():
         raise ConfigError(f"{text}: asks for several runs; add -m, or write a list as KEY=[A,B]")
     if options is not None:
-        _check_option(text, override.value(), options)
+        _check_option(text, key, override.value(), options)
         return
     if now := former_names(Config).get(key):
         raise ConfigError(f"{text}: {key} is called {now} now; write {now}=VALUE")
@@ -175,9 +197,10 @@ def _check(text: str, override: Override) -> None:
         raise unknown_key(text, key, [*leaves, *groups()])
 
 
-def _check_option(text: str, value: object, options: list[str]) -> None:
+def _check_option(text: str, group: str, value: object, options: list[str]) -> None:
     if value not in options:
         raise ConfigError(f"{text}: must be one of {', '.join(options)}{nearest(str(value), options)}")
+    own_file(group, str(value))
 
 
 def _first_line(error: Exception) -> str:

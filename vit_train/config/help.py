@@ -19,6 +19,7 @@ vit-train trains Vision Transformers on small images and leaves a run directory 
   vit-train -m sweep.resume=DIR                    continue with a sweep; auto instead of DIR takes the newest such one
   vit-train --cfg job [...]                        print the resolved config and stop
   vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
+  vit-train --config-dir DIR GROUP=OPTION ...      with options of your own in DIR/GROUP, beside those in conf/GROUP
   vit-train --version | --help [TOPIC]             TOPIC: a section such as model, or a part of a key
 
 Examples

@@ -8,7 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vit_train.config.convert import show, values_of
-from vit_train.config.groups import groups
+from vit_train.config.groups import built_in
 from vit_train.config.recipes import recipe
 from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
@@ -25,7 +25,7 @@ class Difference:
 
 def nearest_recipe(config: Config) -> tuple[str | None, list[Difference]]:
     """The recipe of conf/experiment with the fewest differences, or None for the defaults, and the differences."""
-    recipes: list[str | None] = [None, *groups()["experiment"]]
+    recipes: list[str | None] = [None, *built_in()["experiment"]]
     differences = {name: _differences(config, usual) for name in recipes if (usual := _values(name)) is not None}
     name = min(differences, key=lambda name: len(differences[name]))  # the first one, should several be as near
     return name, differences[name]

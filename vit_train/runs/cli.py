@@ -15,6 +15,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
 
   vit-runs list
   vit-runs show latest
+  vit-runs recipe latest > conf/experiment/mine.yaml
   vit-runs compare 18-31 19-02 --plot curves.png
   vit-runs compare latest --reference keras_io_2021
   vit-runs evaluate latest --dataset cifar10
@@ -75,6 +76,9 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument("--json", action="store_true", help="print it as JSON")
 
     verb = _add(verbs, "show", "show", "the report of a run, and where its files are")
+    verb.add_argument("run", metavar="RUN")
+
+    verb = _add(verbs, "recipe", "recipe", "the settings of a run as a recipe, for conf/experiment/NAME.yaml")
     verb.add_argument("run", metavar="RUN")
 
     verb = _add(verbs, "compare", "compare", "configs that differ, results and curves, side by side")
