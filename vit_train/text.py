@@ -97,6 +97,18 @@ def without_references(text: str) -> str:
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
+def as_they_stand(value: Any) -> Any:
+    """The plain values of a file, of which OmegaConf takes none for a reference to another key, such as a path's ${x}.
+
+    Only an argument may refer to keys, those of the file.
+    """
+    if isinstance(value, dict):
+        return {name: as_they_stand(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_they_stand(each) for each in value]
+    return without_references(value) if isinstance(value, str) else value
+
+
 def setting(key: str, value: str | Path) -> str:
     """KEY=VALUE for a path or another text, as vit-train takes it."""
     text = str(value)

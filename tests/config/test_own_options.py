@@ -8,9 +8,9 @@ from vit_train import cli
 from vit_train.config.compose import expand, load_config
 from vit_train.config.convert import values_of
 from vit_train.config.groups import CONFIG_DIR, groups
-from vit_train.config.recipes import written_as_recipe
 from vit_train.errors import ConfigError
 from vit_train.runs.cli import run as vit_runs
+from vit_train.runs.recipe import written_as_recipe
 
 RECIPE = (
     "# @package _global_\ndefaults:\n  - override /dataset: digits\n  - override /model: small\ntrain:\n  epochs: 7\n"

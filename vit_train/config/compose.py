@@ -22,7 +22,7 @@ from vit_train.config.saved import VERSION, reason
 from vit_train.config.saved import read as read_saved
 from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
-from vit_train.text import quoted_value, without_references
+from vit_train.text import as_they_stand, quoted_value
 
 MOST_RUNS = 1000  # of a sweep; checking a config takes a tenth of a second
 
@@ -102,18 +102,6 @@ def _from_file(path: Path, overrides: Sequence[str], follow: bool) -> Config:
         if str(error).startswith(tuple(keys)):
             raise
         raise ConfigError(f"{path}: {error}") from None
-
-
-def as_they_stand(value: typing.Any) -> typing.Any:
-    """The plain values of a file, of which OmegaConf takes none for a reference to another key, such as a path's ${x}.
-
-    Only an argument may refer to keys, those of the file.
-    """
-    if isinstance(value, dict):
-        return {name: as_they_stand(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_they_stand(each) for each in value]
-    return without_references(value) if isinstance(value, str) else value
 
 
 def to_yaml(config: Config) -> str:
