@@ -32,11 +32,12 @@ def kinds() -> dict[str, Any]:
 def understood(arguments: Sequence[str]) -> list[str]:
     """`KEY VALUE`, `KEY = VALUE`, `--KEY=VALUE` and `--KEY VALUE` as KEY=VALUE, wherever KEY is a key or a group."""
     found, rest = list[str](), list(arguments)
+    names = kinds().keys() | groups()
     while rest:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
         name = name.removeprefix("--")
-        if name not in kinds() and name not in groups():
+        if name not in names:
             found.append(word)
         elif equals:
             found.append(f"{name}={value}")

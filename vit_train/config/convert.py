@@ -105,6 +105,14 @@ def values_of(config: Any, having: str | None = None, prefix: str = "") -> dict[
     return values
 
 
+def flattened(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values, as of a YAML file, by their dotted keys."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
 @functools.cache
 def former_names(cls: type) -> dict[str, str]:
     """Every dotted key that was renamed, as it was called, and what it is called today."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from vit_train.config.convert import describe, hints_of, keys_of, name_of, show, unknown_key, variants
+from vit_train.config.convert import describe, flattened, hints_of, keys_of, name_of, show, unknown_key, variants
 from vit_train.config.groups import groups, read_yaml
 from vit_train.config.schema import Config, SweepConfig
 
@@ -42,15 +42,15 @@ def help_text() -> str:
     lines += [f"  {group:<12}{', '.join(options)}" for group, options in groups().items()]
     main = read_yaml("config")
     for title, section, prefix, option in _sections(main["defaults"]):
-        values = dict(_flatten(read_yaml(option), prefix))
+        values = flattened(read_yaml(option), prefix)
         lines += ["", f"Keys of {title} (default; type; meaning)", *_keys(keys_of(section, prefix), values)]
     others = [key for key in keys_of(Config) if "." not in key[0]]
-    lines += ["", "Other keys", *_keys(others, dict(_flatten(main)))]
+    lines += ["", "Other keys", *_keys(others, flattened(main))]
     own = [key for key in keys_of(SweepConfig, "sweep.") if not key[0].startswith("sweep.launcher.")]
-    values = dict(_flatten(read_yaml("sweep"), "sweep."))
+    values = flattened(read_yaml("sweep"), "sweep.")
     lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *_keys(own, values)]
     for section in variants(hints_of(SweepConfig)["launcher"]):
-        values = dict(_flatten(read_yaml(f"sweep/launcher/{name_of(section)}"), "sweep.launcher."))
+        values = flattened(read_yaml(f"sweep/launcher/{name_of(section)}"), "sweep.launcher.")
         title = f"Keys of sweep.launcher={name_of(section)}, only with -m (default; type; meaning)"
         lines += ["", title, *_keys(keys_of(section, "sweep.launcher."), values)]
     lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
@@ -85,16 +85,8 @@ def _sections(defaults: list[Any]) -> Iterator[tuple[str, type, str, str]]:
             yield f"{group}={option}" if several else group, section, f"{group}.", f"{group}/{option}"
 
 
-def _keys(keys: Iterable[tuple[str, Any, Any]], defaults: dict[str, str]) -> Iterator[str]:
+def _keys(keys: Iterable[tuple[str, Any, Any]], defaults: dict[str, Any]) -> Iterator[str]:
     for name, field, kind in keys:
         limits = "".join(f", {_WORDS[limit]} {show(bound)}" for limit, bound in field.metadata["limits"].items())
-        yield f"  {name} = {defaults[name]}"
+        yield f"  {name} = {show(defaults[name])}"
         yield f"      {describe(kind)}{limits}: {field.metadata['doc']}"
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> Any:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, show(value)

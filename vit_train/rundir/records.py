@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vit_train.config import saved
-from vit_train.config.convert import convert
+from vit_train.config.convert import convert, flattened
 from vit_train.config.saved import Saved
 from vit_train.config.schema import Config
 from vit_train.console import say
@@ -28,7 +28,7 @@ _LONGEST_LOG = 2**26
 
 def read_config(run: RunDir) -> dict[str, Any]:
     """Dotted key of today -> value, from config.yaml; raises CheckpointError if it cannot be read."""
-    return dict(_flatten(_saved_config(run).values))
+    return flattened(_saved_config(run).values)
 
 
 def load_config(run: RunDir, newer: bool = True) -> Config:
@@ -132,11 +132,3 @@ def _readable(path: Path, derived: bool = False) -> Iterator[None]:
         reason = error.strerror if isinstance(error, OSError) else error
         hint = f"; make it again with: vit-runs repair {shlex.quote(str(path.parent))}" if derived else ""
         raise CheckpointError(f"{path}: cannot be read ({reason}){hint}") from error
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

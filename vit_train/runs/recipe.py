@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from vit_train.config.compose import load_config
-from vit_train.config.convert import convert, values_of
+from vit_train.config.convert import convert, flattened, values_of
 from vit_train.config.groups import built_in
 from vit_train.config.recipes import merged, parts, section
 from vit_train.config.schema import Config
@@ -65,7 +65,7 @@ def _written_over(base: str | None, wanted: dict[str, Any], said: list[str]) -> 
 
 def _cost(wanted: Any, found: Any) -> tuple[int, int]:
     """How many keys are too many in a section, which nothing can take back, and how many have another value."""
-    ours, theirs = _leaves(wanted), _leaves(found)
+    ours, theirs = flattened(wanted), flattened(found)
     return len(theirs.keys() - ours.keys()), sum(value != theirs.get(key, _NOTHING) for key, value in ours.items())
 
 
@@ -84,13 +84,6 @@ def _shortest(value: Any) -> Any:
     if isinstance(value, list):
         return [{k: v for k, v in each.items() if v is not None} if isinstance(each, dict) else each for each in value]
     return value
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
 
 
 def _at(values: Any, key: str) -> Any:
