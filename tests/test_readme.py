@@ -15,7 +15,7 @@ from vit_train.sweep.search import space
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-FINETUNE = (ROOT / "docs/finetune.md").read_text()
+PAGES = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("finetune", "data"))
 TIMM = f"init={ROOT / 'tests/golden/pretrained/timm_vit'}"
 GOLDEN_RUN = next((ROOT / "tests/golden/runs/v1/finished").glob("**/config.yaml")).parent
 
@@ -31,7 +31,7 @@ def test_each_command_for_finished_runs_is_understood(command):
     parser().parse_args(command[1:])
 
 
-@pytest.mark.parametrize("command", commands(README + FINETUNE, "vit-train"), ids=" ".join)
+@pytest.mark.parametrize("command", commands(README + PAGES, "vit-train"), ids=" ".join)
 def test_each_command_of_the_readme_has_a_config(command):
     command = [
         re.sub("^init=(timm:.*|vit_small.*)", TIMM, text.replace("init=RUN", f"init={GOLDEN_RUN}")) for text in command

@@ -240,6 +240,10 @@ FAULTS = {
         lambda root: (shutil.rmtree(root / "train"), (root / "train").mkdir(), (root / "train/cats.tar").touch()),
         "{root}/train: has no class folder, and 1 file, such as cats.tar; two or more class folders are needed",
     ),
+    "two names of one part": (
+        lambda root: write_classes(root / "Testing", ["cat", "dog"], 1, seed=7),
+        "{root}: has both Testing and test, which are names of one part; put their pictures into one, or move",
+    ),
     "class without a validation": (
         lambda root: write_picture(root / "val/dog/0.png", 7),
         "{root}/val: has one class folder, 'dog'; two or more",

@@ -91,6 +91,7 @@ ELSEWHERE = {
     "outputs",
     "resume",
     "dataset.max_pixels",
+    *(f"dataset.{kind}_column" for kind in ("path", "label", "split")),  # test_table.py
 }
 ELSEWHERE |= {
     *(f"model.{name}" for name in "initializer stem stem_channels stem_norm mlp mlp_output_activation".split()),

@@ -18,9 +18,12 @@ from vit_train.errors import ConfigError
 class DatasetConfig:
     """Which images to learn from."""
 
-    name: Literal["cifar10", "cifar100", "digits", "folder"] = key("the data set; folder is one's own pictures")
+    name: Literal["cifar10", "cifar100", "digits", "folder", "table"] = key(
+        "the data set; folder and table are one's own pictures"
+    )
     root: str | None = key(
-        "folder or archive with the official files, which null looks for and then downloads; or the folder of pictures",
+        "folder or archive with the official files, which null looks for and then downloads; or the folder of "
+        "pictures, or the table that lists them",
         affects_result=False,
     )
     fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
@@ -30,21 +33,32 @@ class DatasetConfig:
         above=0, below=1,
     )  # fmt: skip
     max_pixels: int = key(
-        "most pixels of an image file of dataset=folder, each of which takes some 5 bytes a thread to decode",
+        "most pixels of an image file of one's own, each of which takes some 5 bytes a thread to decode",
         absent=178_956_970, minimum=1, maximum=178_956_970, affects_result=False,
     )  # fmt: skip
+    path_column: str | None = key(
+        "column of dataset=table with the pictures' paths, relative to the table; null takes path, file, image, ...",
+        absent=None,
+    )
+    label_column: str | None = key("column with the labels; null takes label, class, category, ...", absent=None)
+    split_column: str | None = key(
+        "column that says train, test or val; null takes split, part, ..., if there is one", absent=None
+    )
 
     def __post_init__(self) -> None:
-        if self.name != "folder":
+        if self.name != "table":
+            for column in ("path_column", "label_column", "split_column"):
+                if (value := getattr(self, column)) is not None:
+                    raise ConfigError(f"dataset.{column}={value}: is for dataset=table, and not for {self.name}")
+        if self.name not in ("folder", "table"):
             return
         if self.root is None:
-            raise ConfigError(
-                "dataset.root=null: dataset=folder needs the folder of your pictures; set dataset.root=PATH"
-            )
+            needs = {"folder": "the folder of your pictures", "table": "the CSV file that lists your pictures"}
+            raise ConfigError(f"dataset.root=null: dataset={self.name} needs {needs[self.name]}; set dataset.root=PATH")
         if self.validation == "last":
             raise ConfigError(
-                "dataset.validation=last: the pictures of dataset=folder come class by class, so the last tenth is of "
-                "the last classes only; give a fraction such as 0.1"
+                f"dataset.validation=last: the pictures of dataset={self.name} come class by class, so the last tenth "
+                "is of the last classes only; give a fraction such as 0.1"
             )
 
 

@@ -46,10 +46,12 @@ def check_image_files(paths: Sequence[str], side: int, max_pixels: int) -> tuple
 def _check(path: str, side: int, max_pixels: int) -> tuple[Sums, bytes, DataError | None]:
     try:
         values = read_image_file(Path(path), side, side, max_pixels).reshape(-1, 3).astype(np.int64)
+        with Path(path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
     except DataError as error:
         return np.zeros((2, 3), np.int64), b"", error
-    with Path(path).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:  # it was there a moment ago
+        return np.zeros((2, 3), np.int64), b"", DataError(f"{path}: cannot be read ({error.strerror}); fix that")
     return np.stack([values.sum(axis=0), (values**2).sum(axis=0)]), digest, None
 
 

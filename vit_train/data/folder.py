@@ -1,6 +1,5 @@
 """One's own pictures: a folder for each class -> a data set of files, each of which has been read once."""
 
-import hashlib
 import os
 import unicodedata
 from collections.abc import Iterator
@@ -8,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vit_train.data.check import check_image_files
-from vit_train.data.copies import TEST, TRAIN, VALIDATION, copy_notes
-from vit_train.data.image_files import KINDS, MAX_PIXELS, ImageFiles
+from vit_train.data.copies import TEST, TRAIN, VALIDATION
+from vit_train.data.image_files import KINDS, MAX_PIXELS
 from vit_train.data.images import Dataset
+from vit_train.data.listing import PART_NAMES, Listing, read_listing
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
 from vit_train.text import is_utf8
@@ -19,9 +18,6 @@ from vit_train.text import is_utf8
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .avif .heic .heif".split())
 CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir"))  # besides hidden files
 LAYOUT = "dataset.root must hold train/CLASS/* and test/CLASS/*, or CLASS/*"
-
-# What the parts are called, the best name first; where there is no test set, the validation set is it.
-_NAMES = {TRAIN: ("train", "training"), TEST: ("test", "testing"), VALIDATION: ("val", "valid", "validation")}
 
 Classes = dict[str, list[str]]  # class name -> paths of its pictures
 
@@ -36,12 +32,13 @@ def load_folder(root: str, side: int, max_pixels: int = MAX_PIXELS) -> Dataset:
     Raises DataError, naming what to fix, if a file or folder cannot be used; nothing on the disk is changed.
     """
     try:
-        return _load(expanded(root), side, max_pixels)
+        listing = _list(expanded(root))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}); fix that; {LAYOUT}") from error
+    return read_listing("folder", listing, side, max_pixels)
 
 
-def _load(root: Path, side: int, max_pixels: int) -> Dataset:
+def _list(root: Path) -> Listing:
     if root.is_file():
         raise DataError(f"{root}: is a file and no folder; unpack it if it is an archive; {LAYOUT}")
     left_out: list[str] = []
@@ -56,22 +53,12 @@ def _load(root: Path, side: int, max_pixels: int) -> Dataset:
         for label, name in enumerate(names)
         for path in pictures[name]
     ]
-    paths = [path for path, _, _ in rows]
-    labels = np.array([label for _, label, _ in rows], np.int32)
-    sums, digests = check_image_files(paths, side, max_pixels)
-    parts = np.array([part for _, _, part in rows], np.uint8)
-    if TEST not in classes:
-        parts = _choose_test(labels, digests, names).astype(np.uint8)
-    pictures = ImageFiles(np.array(paths, object), labels, sums, (side, side), max_pixels)
-    train, test, validation = (pictures.take(np.flatnonzero(parts == part)) for part in (TRAIN, TEST, VALIDATION))
-    return Dataset(
-        name="folder",
-        train=train,
-        test=test,
+    return Listing(
+        paths=[path for path, _, _ in rows],
+        labels=np.array([label for _, label, _ in rows], np.int32),
+        parts=np.array([part for _, _, part in rows], np.uint8),
         class_names=names,
-        notes=(*notes, *_left_out_note(left_out), *copy_notes(paths, labels, parts, digests)),
-        fingerprint=_fingerprint(names, labels, parts, digests),
-        validation=validation if len(validation) else None,
+        notes=(*notes, *_left_out_note(left_out)),
     )
 
 
@@ -89,7 +76,7 @@ def _unwrapped(folder: Path, left_out: list[str]) -> Path:
 def _parts(root: Path, left_out: list[str]) -> tuple[dict[int, Classes], tuple[str, ...]]:
     """The pictures of each part, or all as TRAIN, and notes; what is of no use is added to `left_out`."""
     entries = {entry.name: entry for entry in _entries(root) if entry.is_dir()}
-    folders = {part: root / name for part, names in _NAMES.items() if (name := _first(entries, names))}
+    folders = {part: root / name for part, names in PART_NAMES.items() if (name := _only(entries, names, root))}
     if TRAIN not in folders or (len(folders) == 1 and not _holds_folders(folders[TRAIN])):
         return {TRAIN: _classes(root, left_out)}, ()
     # Such as the pictures of a contest, whose classes are not told.
@@ -129,10 +116,13 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
     return Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir()
 
 
-def _first(entries: dict[str, os.DirEntry[str]], wanted: tuple[str, ...]) -> str | None:
-    """The folder whose name, in upper or lower case, comes first in `wanted`; None if there is none."""
-    found = {name.lower(): name for name in entries}
-    return next((found[name] for name in wanted if name in found), None)
+def _only(entries: dict[str, os.DirEntry[str]], wanted: tuple[str, ...], root: Path) -> str | None:
+    """The folder that has one of the `wanted` names, in upper or lower case; None if there is none."""
+    found = [name for name in entries if name.lower() in wanted]
+    if len(found) > 1:
+        raise DataError(f"{root}: has both {found[0]} and {found[1]}, which are names of one part; put their pictures "
+                        "into one, or move the other away")  # fmt: skip
+    return found[0] if found else None
 
 
 def _classes(folder: Path, left_out: list[str]) -> Classes:
@@ -185,33 +175,9 @@ def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
     return sorted(kept, key=lambda entry: entry.name)
 
 
-def _choose_test(labels: np.ndarray, digests: list[bytes], names: tuple[str, ...]) -> np.ndarray:
-    """bool [N]: a fifth of the contents of every class, those of smallest sha256.
-
-    So the test set is the same for every seed and however files are named, a new picture moves few others in or out,
-    and copies of a picture stay on one side.
-    """
-    chosen: set[tuple[int, bytes]] = set()
-    for label, name in enumerate(names):
-        contents = sorted({digests[row] for row in np.flatnonzero(labels == label)})
-        if len(contents) < 2:
-            raise DataError(f"class '{name}' has one picture only, and a fifth of each class is held out for the test; "
-                            "add pictures")  # fmt: skip
-        chosen.update((label, digest) for digest in contents[: max(1, round(len(contents) / 5))])
-    return np.array([row in chosen for row in zip(labels.tolist(), digests, strict=True)])
-
-
 def _left_out_note(left_out: list[str]) -> Iterator[str]:
     if left_out:
         yield (
             f"note: files or folders left out: {len(left_out):,}, such as {left_out[0]}; only {KINDS} files "
             "in class folders are used"
         )
-
-
-def _fingerprint(names: tuple[str, ...], labels: np.ndarray, parts: np.ndarray, digests: list[bytes]) -> str:
-    """Equal if a run on these pictures is the same run: same classes, contents, parts and order."""
-    content = hashlib.sha256(repr(names).encode())
-    for each in (labels.tobytes(), parts.tobytes(), *digests):
-        content.update(each)
-    return content.hexdigest()

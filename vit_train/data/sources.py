@@ -7,6 +7,7 @@ from vit_train.data.cifar import load_cifar
 from vit_train.data.folder import load_folder
 from vit_train.data.images import Dataset, Examples
 from vit_train.data.split import take_fraction
+from vit_train.data.table import load_table
 from vit_train.errors import ConfigError
 
 
@@ -28,6 +29,8 @@ def load_all(config: Config) -> Dataset:
     if name == "folder":
         assert root is not None  # DatasetConfig sees to it
         return load_folder(root, config.model.image_size, config.dataset.max_pixels)
+    if name == "table":
+        return load_table(config.dataset, config.model.image_size)
     return load_cifar(name, root)
 
 

@@ -55,7 +55,9 @@ def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
     """The run's config, with another data set, all of it, in the place of its own if one is named."""
     values = records.load_config(run).to_dict()
     if dataset is not None:
-        values["dataset"] |= {"name": dataset, "root": None, "fraction": 1.0}
+        # Of the other keys none has a say in what the test set is.
+        values["dataset"] |= {"name": dataset, "root": None, "fraction": 1.0, "validation": 0.1}
+        values["dataset"] |= dict.fromkeys(("path_column", "label_column", "split_column"))
     elif root is None:
         values["dataset"]["root"] = data_root(run, values["dataset"]["root"])
     if root is not None:
