@@ -33,6 +33,7 @@ def test_verbs_that_read_files_load_neither_keras_nor_tensorflow(made, tmp_path)
         ["show", "latest"],
         ["compare", "latest", "latest"],
         ["compare", "latest", "--reference", "keras_io_2021"],
+        ["check", "digits"],
     )
     code = "code = [cli.run(verb) for verb in {}]\nloaded = {{'keras', 'tensorflow', 'jax'}} & sys.modules.keys()\n"
     process = start(code.format(verbs) + "sys.exit(str(loaded) if loaded or any(code) else 0)", cwd=tmp_path)

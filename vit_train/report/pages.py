@@ -34,18 +34,19 @@ class Confusion:
     share: float
 
 
-def write(template: str, report: Report, run: RunDir, config: Config, notes: list[str], path: Path) -> None:
-    """Writes the page that `template` makes of a run to `path`; the HTML needs no other file and no network."""
-    replace_file(path, _render(template, report, run, config, notes))
+def write(name: str, report: Report, run: RunDir, config: Config, notes: list[str], path: Path) -> None:
+    """Writes the page that template `name` makes of a run to `path`; the HTML needs no other file and no network."""
+    replace_file(path, _render(name, report, run, config, notes))
 
 
 def write_live(report: Report, run: RunDir, more: dict[str, Any]) -> None:
     """Writes report.html of a run that goes on; `more` is what the page shows besides `report`."""
-    page = _template("live.html.j2", run).render(report=report, run=run, **more)
+    page = template("live.html.j2", run.figures).render(report=report, run=run, **more)
     replace_file(run.report_html, page)
 
 
-def _template(name: str, run: RunDir) -> jinja2.Template:
+def template(name: str, figures: Path | None = None) -> jinja2.Template:
+    """A page or text of this room, whose `picture` gives those in the folder `figures`."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vit_train", "report"),
         autoescape=name.endswith(".html.j2"),
@@ -55,15 +56,16 @@ def _template(name: str, run: RunDir) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=_percent, interval=_interval, duration=_duration, code=_code)
-    environment.globals["picture"] = lambda figure: _picture(run.figures / f"{figure}.png")
+    if figures is not None:
+        environment.globals["picture"] = lambda figure: _picture(figures / f"{figure}.png")
     return environment.get_template(name)
 
 
-def _render(template: str, report: Report, run: RunDir, config: Config, notes: list[str]) -> str:
+def _render(name: str, report: Report, run: RunDir, config: Config, notes: list[str]) -> str:
     recipe, differences = nearest_recipe(config)
     taken_for = _confusions(report, run)
     best, worst = _extremes(report.per_class)
-    return _template(template, run).render(
+    return template(name, run.figures).render(
         report=report,
         run=run,
         to_continue=command(setting("resume", run.path)),

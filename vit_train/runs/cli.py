@@ -24,6 +24,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs repair latest
   vit-runs export latest --format onnx
   vit-runs weights vit_small/model.safetensors
+  vit-runs check pictures/
   vit-runs cache
 
 Exit codes: 0 done, 2 arguments, 3 a picture or data, 4 a run that cannot be read or written, 130 stopped by Ctrl-C.
@@ -90,6 +91,13 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument(
         "file", metavar="FILE", help="what init= takes of them: a .safetensors or .npz file, a folder, hf:ORG/NAME"
     )
+
+    verb = _add(verbs, "check", "check", "what is wrong with a data set: copies, labels, files, unusual pictures")
+    verb.add_argument("data", metavar="DATA", help="cifar10, cifar100, digits, a folder of pictures or a table of them")
+    verb.add_argument("settings", metavar="KEY=VALUE", nargs="*", help="more keys, such as dataset.exclude=FILE")
+    verb.add_argument("--output", metavar="DIR", type=Path, default=Path("check"),
+                      help="the folder for the page and the tables (default: %(default)s)")  # fmt: skip
+    verb.add_argument("--run", metavar="RUN", help="a run on these data: its accuracy with and without the copies")
 
     verb = _add(verbs, "cache", "cache", "features of frozen models that runs keep for later ones, and their size")
     verb.add_argument("--clear", action="store_true", help="remove them")
