@@ -107,6 +107,12 @@ def read(path: Path) -> Predictions:
         raise ValueError(f"it is not the predictions.csv of a run, or damaged: {error}") from error
 
 
+def read_files(path: Path) -> list[str] | None:
+    """The images' paths in a predictions.csv that `read` takes, or None if they have none."""
+    reader = csv.DictReader(io.StringIO(read_regular(path, _MOST_BYTES).decode(), newline=""))
+    return [row["file"] for row in reader] if "file" in (reader.fieldnames or ()) else None
+
+
 def _of_rows(rows: list[dict[str, str]], places: int) -> Predictions:
     top = [f"top{place}" for place in range(1, places + 1)]
 

@@ -13,6 +13,7 @@ from vit_train.rundir import history, records
 from vit_train.rundir.find import find_run
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
+from vit_train.runs import paired
 from vit_train.runs.curves import format_of, plot_curves
 from vit_train.runs.references import Reference, load_reference
 
@@ -46,6 +47,11 @@ def _compare(runs: list[RunDir], options: argparse.Namespace) -> None:
     else:
         say("the configs are the same")
     print_table(["result", *labels], result_rows(runs, configs, rows))
+    for label, other in zip(labels[1:], runs[1:], strict=True):
+        if isinstance(outcome := paired.tested(runs[0], other), str):
+            say(f"note: {label} {outcome}")
+        elif outcome is not None:
+            put(f"{label} less A: {outcome}")
     named = {f"{label} {found.path.name}": own for label, found, own in zip(labels, runs, rows, strict=True)}
     plot_curves(named, options.plot)
 
