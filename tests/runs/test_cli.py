@@ -73,6 +73,10 @@ def test_a_reader_that_goes_away_ends_it_without_a_word(tmp_path):
         (["list", "--jsn"], "unrecognized arguments: --jsn; see vit-runs --help"),
         (["show"], "the following arguments are required: RUN; see vit-runs show --help"),
         (["export", "latest"], "the following arguments are required: --format; see vit-runs export --help"),
+        (
+            ["predict", "latest", "x.png", "--top", "0"],
+            "argument --top: 0 is neither a whole number, 1 or more, nor all",
+        ),
         (["predict", "latest", "x.png", "--json", "--csv"], "argument --csv: not allowed with argument --json; see "),
         (
             ["show", "latest", "--outputs", "/absent"],

@@ -49,6 +49,22 @@ def test_csv_has_a_line_for_each_picture(trained, pictures, capsys):
     assert rows[2]["class_5"] in "0123456789"
 
 
+def test_as_many_classes_as_one_asks_for(trained, pictures, capsys):
+    names = {str(digit) for digit in range(10)}
+    for top, count in (("all", 10), ("2", 2), ("99", 10)):
+        assert vit_runs(["predict", str(trained.path), str(pictures / "0.png"), "--json", "--top", top]) == 0
+        ((entry),) = json.loads(capsys.readouterr().out)
+        shares = [best["probability"] for best in entry["classes"]]
+        assert len(shares) == count
+        assert shares == sorted(shares, reverse=True)
+        if count == 10:
+            assert {best["name"] for best in entry["classes"]} == names
+            assert sum(shares) == pytest.approx(1, abs=1e-5)
+    assert vit_runs(["predict", str(trained.path), str(pictures / "0.png"), "--csv", "--top", "all"]) == 0
+    header, row = csv.reader(capsys.readouterr().out.splitlines())
+    assert (len(header), header[-1], len(row)) == (21, "probability_10", 21)
+
+
 def test_a_picture_that_cannot_be_read_does_not_stop_the_others(trained, pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (pictures / "0a.png").write_bytes(b"no picture")

@@ -110,9 +110,12 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument("--dataset", metavar="NAME", help="another data set with the same classes, all of its test set")
     verb.add_argument("--root", metavar="PATH", help="where the data set's files are, as dataset.root")
 
-    verb = _add(verbs, "predict", "predict", "the five likeliest classes of one's own pictures")
+    verb = _add(verbs, "predict", "predict", "the likeliest classes of one's own pictures")
     verb.add_argument("run", metavar="RUN")
     verb.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path, help="a file, or a folder with all in it")
+    verb.add_argument(
+        "--top", metavar="K", type=_top, default=5, help="how many classes, or all (default: %(default)s)"
+    )
     form = verb.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")
@@ -132,6 +135,15 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
         help="keras is for vit_train.load_model, the others need nothing of vit-train",
     )
     verb.add_argument("--output", metavar="PATH", type=Path, help="(default: in the run's folder exports/)")
+
+
+def _top(text: str) -> int | None:
+    """A whole number from 1 on, or None for `all`."""
+    if text == "all":
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is neither a whole number, 1 or more, nor all")
+    return int(text)
 
 
 def _add(verbs: "argparse._SubParsersAction[Parser]", name: str, module: str, about: str) -> argparse.ArgumentParser:

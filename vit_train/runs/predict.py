@@ -21,7 +21,6 @@ from vit_train.runs.loading import load
 from vit_train.text import csv_cell, lines
 
 _BATCH = 64
-_PLACES = 5
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,20 @@ def run(options: argparse.Namespace) -> int:
             say_error(str(found), "vit-runs")
             faults.append(found)
         else:
-            predictions += predict(model, names, *found)
+            predictions += predict(model, names, *found, options.top)
     show = _print_json if options.json else _print_csv if options.csv else _print_table
     show(predictions)
     return faults[0].exit_code if faults else 0
 
 
-def predict(model: Any, names: tuple[str, ...], paths: list[Path], images: np.ndarray) -> list[Prediction]:
-    """The five likeliest classes of each of uint8 images [B, H, W, 3], which were read from `paths`."""
+def predict(
+    model: Any, names: tuple[str, ...], paths: list[Path], images: np.ndarray, top: int | None
+) -> list[Prediction]:
+    """The `top` likeliest classes, or all if that is None, of each of uint8 images [B, H, W, 3] from `paths`."""
     from keras import ops
 
     probabilities = np.asarray(ops.softmax(model.predict_on_batch(images)))
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :_PLACES]
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     return [
         Prediction(str(path), [(names[label], float(shares[label])) for label in labels])
         for path, shares, labels in zip(paths, probabilities, best, strict=True)
