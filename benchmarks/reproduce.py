@@ -1,9 +1,11 @@
-"""Measures a row of docs/results.md: reproduce.py ROW [--seeds 0,1,2] [KEY=VALUE ...], see rows.yaml.
+"""Measures rows of docs/results.md: reproduce.py ROW... [--seeds 0,1,2] [KEY=VALUE ...], see rows.yaml.
 
-A seed that was interrupted continues where it was; one that is in docs/results.json is not measured again.
+A ROW may be a pattern, as in 'transfer_*'. A seed that was interrupted continues where it was; one that is in
+docs/results.json is not measured again. A row that starts from the weights of another one has that trained first.
 """
 
 import argparse
+import fnmatch
 import json
 import statistics
 import subprocess
@@ -29,42 +31,65 @@ def main() -> int:
     """Measures, records and writes the table; returns the exit code of the first run that fails, or 0."""
     rows = yaml.safe_load(ROWS.read_text())
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("row", choices=rows)
+    parser.add_argument("arguments", nargs="+", metavar="ROW|KEY=VALUE", help=f"rows: {', '.join(rows)}")
     parser.add_argument("--seeds", help="such as 0,1,2 (default: those of the row)")
     parser.add_argument("--outputs", type=Path, default=Path("outputs/reproduce"))
     parser.add_argument("--docs", type=Path, default=Path("docs"))
-    options, overrides = parser.parse_known_args()
-    results = options.docs / "results.json"
-    for seed in map(int, str(options.seeds or rows[options.row]["seeds"]).split(",")):
-        measured = json.loads(results.read_text()) if results.exists() else []
-        if any((each["row"], each["seed"]) == (options.row, seed) for each in measured):
-            print(f"{options.row}, seed {seed}: is in {results}; take it out there to measure it again")
-            continue
-        folder = options.outputs / options.row / f"seed-{seed}"
-        if not any(_finished(folder)) and (code := _train(rows[options.row]["arguments"], seed, folder, overrides)):
-            return code
-        record = _record(options.row, seed, rows[options.row]["arguments"], next(_finished(folder)))
-        replace_file(results, json.dumps([*measured, record], indent=1) + "\n")
-        _write_table(options.docs / "results.md", rows, [*measured, record])
+    options = parser.parse_intermixed_args()
+    overrides = [each for each in options.arguments if "=" in each]
+    wanted = [row for each in options.arguments if each not in overrides for row in fnmatch.filter(rows, each)]
+    if not wanted:
+        parser.error(f"no row is called {' '.join(options.arguments)}; the rows are {', '.join(rows)}")
+    for row in wanted:
+        for seed in map(int, str(options.seeds or rows[row]["seeds"]).split(",")):
+            if code := _measure(row, seed, rows, options, overrides):
+                return code
     return 0
+
+
+def _measure(row: str, seed: int, rows: dict[str, Any], options: argparse.Namespace, overrides: list[str]) -> int:
+    """Trains a seed of a row and records it, unless that was done; returns an exit code."""
+    results = options.docs / "results.json"
+    measured = json.loads(results.read_text()) if results.exists() else []
+    if any((each["row"], each["seed"]) == (row, seed) for each in measured):
+        print(f"{row}, seed {seed}: is in {results}; take it out there to measure it again")
+        return 0
+    run, code = _run(row, seed, rows, options.outputs, overrides)
+    if run is None:
+        return code
+    measured.append(_record(row, seed, rows[row], run))
+    replace_file(results, json.dumps(measured, indent=1) + "\n")
+    _write_table(options.docs / "results.md", rows, measured)
+    return 0
+
+
+def _run(row: str, seed: int, rows: dict[str, Any], outputs: Path, overrides: list[str]) -> tuple[RunDir | None, int]:
+    """The finished run of a seed, trained now unless it was before, or None and an exit code."""
+    folder = outputs / row / f"seed-{seed}"
+    if found := next(_finished(folder), None):
+        return found, 0
+    command = [*rows[row]["arguments"].split(), f"seed={seed}", f"outputs={folder}", "resume=auto", *overrides]
+    if source := rows[row].get("init"):
+        run, code = _run(source, int(str(rows[source]["seeds"]).split(",")[0]), rows, outputs, overrides)
+        if run is None:
+            return None, code
+        command.append(f"init={run.path}")
+    code = subprocess.run([sys.executable, "-m", "vit_train", *command], check=False).returncode
+    return (None if code else next(_finished(folder))), code
 
 
 def _finished(folder: Path) -> Iterator[RunDir]:
     return (run for run in map(RunDir, folder.glob("*/*/")) if run.finished)
 
 
-def _train(arguments: str, seed: int, folder: Path, overrides: list[str]) -> int:
-    command = [*arguments.split(), f"seed={seed}", f"outputs={folder}", "resume=auto", *overrides]
-    return subprocess.run([sys.executable, "-m", "vit_train", *command], check=False).returncode
-
-
-def _record(row: str, seed: int, arguments: str, run: RunDir) -> dict[str, Any]:
+def _record(row: str, seed: int, described: dict[str, Any], run: RunDir) -> dict[str, Any]:
     """What docs/results.json keeps of a finished run."""
+    init = f" init=RUN_OF_{described['init'].upper()}" if "init" in described else ""
     report, environment = (json.loads(path.read_text()) for path in (run.report_json, run.environment))
     return {
         "row": row,
         "seed": seed,
-        "command": f"vit-train {arguments} seed={seed}",
+        "command": f"vit-train {described['arguments']}{init} seed={seed}",
         "test": report["test"],
         "epochs": [{name: each[name] for name in (*TRAINING, *VALIDATION)} for each in history.read(run.history)],
         "best_epoch": report["best_epoch"],
@@ -77,8 +102,8 @@ def _record(row: str, seed: int, arguments: str, run: RunDir) -> dict[str, Any]:
 def _write_table(path: Path, rows: dict[str, Any], measured: list[dict[str, Any]]) -> None:
     """Puts the table into the page, between its two marks."""
     lines = [
-        "| row | published | test accuracy | top-5 | seeds | epochs | device | what |",
-        "| :-- | " + "--: | " * 6 + ":-- |",
+        "| row | published | test accuracy | top-5 | seeds | epochs | minutes | device | what |",
+        "| :-- | " + "--: | " * 7 + ":-- |",
     ]
     for name, row in rows.items():
         published = row.get("published")
@@ -89,11 +114,12 @@ def _write_table(path: Path, rows: dict[str, Any], measured: list[dict[str, Any]
 
 
 def _figures(runs: list[dict[str, Any]]) -> list[str]:
-    """Cells [accuracy, top-5, seeds, epochs, device] of the runs of a row."""
+    """Cells [accuracy, top-5, seeds, epochs, minutes of training (median), device] of the runs of a row."""
     if not runs:
-        return ["not measured", "", "", "", ""]
+        return ["not measured", *[""] * 5]
     figures = [_mean(run["test"][name] for run in runs) for name in ("accuracy", "top5_accuracy")]
-    return [*figures, str(len(runs)), str(len(runs[0]["epochs"])), runs[0]["device"]]
+    minutes = statistics.median(run["seconds"] for run in runs) / 60
+    return [*figures, str(len(runs)), str(len(runs[0]["epochs"])), f"{minutes:.1f}", runs[0]["device"]]
 
 
 def _mean(values: Iterator[float]) -> str:

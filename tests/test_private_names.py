@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PRIVATE = [
     ("keras.optimizers.AdamW", "_apply_weight_decay", "replaced: the decay is in the step"),
     ("keras.optimizers.AdamW", "_get_variable_index", "which slots are a variable's"),
+    ("keras.optimizers.AdamW", "_var_key", "what tells a variable's copies of several devices to be one"),
     (
         "keras.optimizers.AdamW",
         "_all_reduce_sum_gradients",

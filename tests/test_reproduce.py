@@ -16,6 +16,12 @@ tiny:
   seeds: 42
   published: {accuracy: 0.5, top5_accuracy: 0.75}
   note: a row for the test
+tuned:
+  arguments: >-
+    experiment=probe dataset=digits dataset.fraction=0.3 debug=fast figures=false
+  init: tiny
+  seeds: 7
+  note: from the weights of the first
 other:
   arguments: ""
   seeds: 42
@@ -60,6 +66,15 @@ def test_seeds_are_measured_once_and_tabled(reproduce, tmp_path, capsys):
     assert page.endswith("<!-- until here -->\n\nBelow.\n")
     assert reproduce("tiny", "--seeds", "2") == (0, 2)
     assert "tiny, seed 2: is in" in capsys.readouterr().out
+    assert reproduce("tun*") == (0, 4)  # the first seed of the other row, which was not trained yet, and itself
+    *_, tuned = json.loads((tmp_path / "results.json").read_text())
+    assert tuned["command"].endswith("figures=false init=RUN_OF_TINY seed=7")
+
+
+def test_a_row_that_is_not_there_is_named(reproduce, capsys):
+    with pytest.raises(SystemExit):
+        reproduce("fastest")
+    assert "no row is called fastest; the rows are tiny, tuned, other" in capsys.readouterr().err
 
 
 def test_a_run_that_fails_ends_it_and_nothing_is_recorded(reproduce, tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vit_train.data.images import Dataset, Examples
-from vit_train.data.split import small_class_notes, split_validation, take_fraction
+from vit_train.data.split import keep_fraction, small_class_notes, split_validation, take_fraction
 from vit_train.errors import ConfigError
 
 
@@ -55,6 +55,17 @@ def test_a_fraction_is_taken_of_every_class_of_train_and_test(dataset):
     assert np.bincount(part.train.labels).tolist() == [10, 6, 4]
     assert np.bincount(part.test.labels).tolist() == [1, 1, 1]
     assert take_fraction(dataset, 1.0, seed=3) is dataset
+
+
+def test_a_fraction_to_learn_from_is_of_what_validation_leaves(dataset):
+    training, _ = split_validation(dataset, 0.2, seed=1)
+    kept = keep_fraction(dataset, training, 0.25, seed=1)
+    assert np.bincount(kept.labels).tolist() == [20, 12, 8]
+    assert set(rows(kept)) < set(rows(training))
+    assert rows(kept) == sorted(rows(kept)) != rows(keep_fraction(dataset, training, 0.25, seed=2))
+    assert keep_fraction(dataset, training, 1.0, seed=1) is training
+    with pytest.raises(ConfigError, match=r"^dataset.train_fraction=0.01: leaves class 'b' of three without an image"):
+        keep_fraction(dataset, training, 0.01, seed=1)
 
 
 def test_a_class_left_empty_is_named(dataset):

@@ -81,7 +81,7 @@ def test_a_run_of_less_data_beside_a_published_one_says_so(made, capsys):
     )
     assert vit_runs(["compare", "latest", *BESIDE, "--plot", "beside.png"]) == 0
     assert capsys.readouterr().err == (
-        "note: the run has 0.02 of the data (dataset.fraction), the published one all of it; an epoch of the run is "
+        "note: the run has 0.02 of the data (dataset.fraction), the published one all; an epoch of the run is "
         "cut to 3 steps (train.steps_per_epoch); so their results cannot be set beside each other\n"
     )
 

@@ -10,17 +10,18 @@ from vit_train.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterGroup:
-    """The trainable variables whose path `match` finds; null leaves a multiplier as it is without the group."""
+    """The trainable variables whose path `match` finds; null leaves a property as it is without the group."""
 
-    WORDS: ClassVar[str] = "a PATTERN or {match: PATTERN, learning_rate: NUMBER, decay: NUMBER}"
+    WORDS: ClassVar[str] = "a PATTERN or {match: PATTERN, learning_rate: NUMBER, decay: NUMBER, lora: RANK}"
 
     match: str
     learning_rate: float | None = None
     decay: float | None = None
+    lora: int | None = None
 
     @classmethod
     def parse(cls, raw: object) -> "ParameterGroup":
-        """Reads a mapping of `match` and one multiplier or both, each >= 0; a pattern alone is not decayed.
+        """Reads a mapping of `match` and multipliers >= 0 or a rank >= 1; a pattern alone is not decayed.
 
         Raises ValueError for anything else.
         """
@@ -28,19 +29,23 @@ class ParameterGroup:
             return cls(match=raw, decay=0)
         if not isinstance(raw, dict) or not isinstance(raw.get("match"), str) or len(raw) < 2:
             raise ValueError("must be a mapping")
-        if not set(raw) <= {"match", "learning_rate", "decay"}:
+        if not set(raw) <= {"match", "learning_rate", "decay", "lora"}:
             raise ValueError("has an unknown key")
         for value in (raw.get("learning_rate"), raw.get("decay")):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
                 raise ValueError("has a multiplier that is no number of at least 0")
+        rank = raw.get("lora")
+        if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 1):
+            raise ValueError("has a rank that is no whole number of at least 1")
         return cls(**raw)
 
     def __str__(self) -> str:
         plain = re.fullmatch(r"[\w/.|*+$?-]+", self.match)  # what the command line takes without quotes
         values = {"learning_rate": self.learning_rate, "decay": self.decay}
-        multipliers = [f"{name}:{show(float(value))}" for name, value in values.items() if value is not None]
+        properties = [f"{name}:{show(float(value))}" for name, value in values.items() if value is not None]
+        properties += [f"lora:{self.lora}"] if self.lora else []
         pattern = self.match if plain else repr(self.match)
-        return pattern if multipliers == ["decay:0"] else f"{{{','.join([f'match:{pattern}', *multipliers])}}}"
+        return pattern if properties == ["decay:0"] else f"{{{','.join([f'match:{pattern}', *properties])}}}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,7 @@ class AnyOptimizerConfig:
     groups: tuple[ParameterGroup, ...] = key(
         "regular expressions; a variable whose path one of them finds is not decayed, or with "
         "{match:PATTERN,learning_rate:X,decay:Y} learns X times as fast (0 freezes it) and decays Y times as much; "
-        "of several, the last one counts",
+        "with lora:RANK a matrix moves only by a product of two narrow ones (LoRA); of several, the last one counts",
         was="exclude",
     )
     layer_decay: float | None = key(

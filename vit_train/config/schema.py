@@ -27,6 +27,10 @@ class DatasetConfig:
         affects_result=False,
     )
     fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
+    train_fraction: float = key(
+        "fraction to learn from of what validation leaves, the same of every class; validation and test stay whole",
+        absent=1.0, above=0, maximum=1,
+    )  # fmt: skip
     validation: float | Literal["last"] = key(
         "fraction of train images held out, drawn from every class, unless the pictures have a folder val besides "
         "test; 'last' takes the last tenth as keras.io does",

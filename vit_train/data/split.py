@@ -8,7 +8,7 @@ from vit_train.data.images import Dataset, ImageSource
 from vit_train.errors import ConfigError
 
 # Every use of the seed draws from a stream of its own, so that one choice does not shift another.
-_TRAIN_FRACTION, _TEST_FRACTION, _VALIDATION, _VALIDATION_FRACTION = range(4)
+_TRAIN_FRACTION, _TEST_FRACTION, _VALIDATION, _VALIDATION_FRACTION, _LEARNED = range(5)
 
 
 def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
@@ -49,6 +49,18 @@ def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tu
     return dataset.train.take(kept), dataset.train.take(held_out)
 
 
+def keep_fraction(dataset: Dataset, training: ImageSource, fraction: float, seed: int) -> ImageSource:
+    """The same fraction of every class of the `training` images that validation has left of `dataset`.
+
+    Raises ConfigError if a class would be left without an image.
+    """
+    if fraction == 1:
+        return training
+    kept = _fraction_of_each_class(training.labels, fraction, (seed, _LEARNED))
+    _require_all_classes(dataset, training.labels[kept], f"dataset.train_fraction={fraction:g}")
+    return training.take(kept)
+
+
 def small_class_notes(dataset: Dataset, validation: float | str) -> tuple[str, ...]:
     """What to say of classes for which a fraction of their images would have been none, or all of them."""
     if isinstance(validation, str) or dataset.validation is not None:
@@ -83,5 +95,5 @@ def _require_all_classes(dataset: Dataset, labels: np.ndarray, setting: str) -> 
         name = dataset.class_names[int(np.argmin(counts))]
         raise ConfigError(
             f"{setting}: leaves class '{name}' of {dataset.name} without an image in one part; "
-            "use a larger dataset.fraction or another dataset.validation"
+            "use a larger fraction or another dataset.validation"
         )

@@ -123,8 +123,9 @@ def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace
 def _less_than(reference: Reference, config: dict[str, Any], rows: list[Row]) -> str:
     """What the run was given less, or more, of than the published one, which saw all of the data; "" if nothing."""
     parts = []
-    if (fraction := config.get("dataset.fraction", 1.0)) != 1:
-        parts.append(f"the run has {fraction:.3g} of the data (dataset.fraction), the published one all of it")
+    for key, of in (("dataset.fraction", "data"), ("dataset.train_fraction", "training images")):
+        if (fraction := config.get(key, 1.0)) != 1:
+            parts.append(f"the run has {fraction:.3g} of the {of} ({key}), the published one all")
     if (steps := config.get("train.steps_per_epoch")) is not None:
         parts.append(f"an epoch of the run is cut to {steps} steps (train.steps_per_epoch)")
     if len(rows) != (epochs := int(reference.rows[-1]["epoch"])):

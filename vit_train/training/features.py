@@ -97,7 +97,7 @@ class CachedFeatures:
         data, compute, model = self.config.dataset, self.config.compute, dataclasses.asdict(self.config.model)
         options = [
             {name: value for name, value in model.items() if name not in _NO_PART_IN_FEATURES},
-            [data.name, data.fraction, data.validation, self.config.seed, self.fingerprint],
+            [data.name, data.fraction, data.train_fraction, data.validation, self.config.seed, self.fingerprint],
             [compute.backend, compute.kernels, keras.config.dtype_policy().name, keras.__version__],
         ]
         digest.update(json.dumps(options).encode())

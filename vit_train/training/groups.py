@@ -19,13 +19,15 @@ from vit_train.training.muon import matrix_shape
 class Treatment:
     """How one variable is trained: its multipliers of learning rate and decay, and what gave it them.
 
-    `matrix` are the rows and columns as which Muon takes it.
+    `matrix` are the rows and columns as which Muon takes it, `lora` those of a matrix that moves by a product of two
+    narrow ones, with their rank.
     """
 
     variable: Any
     reason: str
     learning_rate: float
     decay: float
+    lora: tuple[int, int, int] | None = None
     matrix: tuple[int, int] | None = None
 
 
@@ -33,7 +35,7 @@ def treatments(options: AnyOptimizerConfig, network: keras.Model) -> list[Treatm
     """One for each trainable variable of `network`, in their order.
 
     Raises ConfigError for a pattern that finds no variable, for a decay by layer or Muon where the network has no
-    blocks for it, and if nothing is left to train.
+    blocks for it, for a rank where there is no matrix that it makes smaller, and if nothing is left to train.
     """
     variables = network.trainable_variables
     for group in options.groups:
@@ -50,12 +52,33 @@ def treatments(options: AnyOptimizerConfig, network: keras.Model) -> list[Treatm
 
 
 def _treatment(variable: Any, groups: tuple[ParameterGroup, ...]) -> Treatment:
-    learning_rate, decay = 1.0, 1.0
+    learning_rate, decay, adapted = 1.0, 1.0, None
     own = [group for group in groups if re.search(group.match, variable.path)]
     for group in own:
         learning_rate = learning_rate if group.learning_rate is None else group.learning_rate
         decay = decay if group.decay is None else group.decay
-    return Treatment(variable, " and ".join(group.match for group in own) or "all others", learning_rate, decay)
+        adapted = group if group.lora else adapted
+    reason = " and ".join(dict.fromkeys(group.match for group in own)) or "all others"
+    if adapted is None or learning_rate == 0:
+        return Treatment(variable, reason, learning_rate, decay)
+    return Treatment(variable, f"{reason}, LoRA", learning_rate, decay, _low_rank(variable, adapted))
+
+
+def _low_rank(variable: Any, group: ParameterGroup) -> tuple[int, int, int]:
+    matrix, rank = matrix_shape(variable), group.lora
+    assert rank is not None
+    if matrix is None:
+        raise ConfigError(
+            f"optimizer.groups=[{group}]: finds {variable.path}, which is no matrix; lora needs a pattern of kernels "
+            "only, such as attention/.*/kernel"
+        )
+    if rank * sum(matrix) >= math.prod(matrix):
+        rows, columns = matrix
+        raise ConfigError(
+            f"optimizer.groups=[{group}]: a rank of {rank} has no fewer parameters than {variable.path} of {rows} x "
+            f"{columns}; give a rank of at most {(rows * columns - 1) // (rows + columns)}"
+        )
+    return (*matrix, rank)
 
 
 def _by_depth(found: list[Treatment], layer_decay: float, network: keras.Model) -> Iterator[Treatment]:
@@ -77,7 +100,8 @@ def _with_matrices(found: list[Treatment], network: keras.Model) -> Iterator[Tre
     """Muon takes the matrices of the blocks, AdamW what is before and behind them."""
     depth = depths(network)
     inside = range(1, max(depth.values(), default=0))
-    matrices = [matrix_shape(each.variable) if depth.get(id(each.variable)) in inside else None for each in found]
+    mine = [depth.get(id(each.variable)) in inside and each.lora is None for each in found]
+    matrices = [matrix_shape(each.variable) if own else None for each, own in zip(found, mine, strict=True)]
     if not any(matrix and each.learning_rate for each, matrix in zip(found, matrices, strict=True)):
         raise ConfigError("optimizer=muon: this model has no matrix to train inside of blocks; use optimizer=adamw")
     for each, matrix in zip(found, matrices, strict=True):
@@ -95,17 +119,17 @@ def freeze(found: list[Treatment]) -> list[Treatment]:
 def table(options: AnyOptimizerConfig, found: list[Treatment]) -> Iterator[str]:
     """Lines of variables, parameters, highest learning rate, decay per step and pattern; none if all are alike.
 
-    The pattern is last, since it may be longer than a terminal is wide.
+    With LoRA the parameters are those of the narrow matrices. The pattern is last, since it may be longer than a
+    terminal is wide.
     """
-    rows: dict[tuple[str, float, float], list[Any]] = {}
+    rows: dict[tuple[str, float, float], list[int]] = {}
     for each in found:
-        row = each.reason, each.learning_rate, each.decay
-        rows.setdefault(row, []).append(each.variable)
+        size = sum(each.lora[:2]) * each.lora[2] if each.lora else math.prod(each.variable.shape)
+        rows.setdefault((each.reason, each.learning_rate, each.decay), []).append(size)
     if len(rows) == 1:
         return
     yield "variables   parameters  learning rate  decay/step  pattern"
-    for (pattern, learning_rate, decay), variables in rows.items():
-        parameters = sum(math.prod(variable.shape) for variable in variables)
+    for (pattern, learning_rate, decay), sizes in rows.items():
         rate = options.learning_rate * learning_rate
         per_step = options.weight_decay * decay * (rate if options.decay == "scaled" else learning_rate > 0)
-        yield f"{len(variables):9}  {parameters:11,}  {rate:13.4g}  {per_step:10.3g}  {pattern}"
+        yield f"{len(sizes):9}  {sum(sizes):11,}  {rate:13.4g}  {per_step:10.3g}  {pattern}"

@@ -12,6 +12,7 @@ from vit_train.models.fused import fused
 from vit_train.training.averaging import Averaged
 from vit_train.training.groups import freeze, table, treatments
 from vit_train.training.guard import Guarded
+from vit_train.training.lora import LowRank
 from vit_train.training.muon import compute_dtype, muon_step
 from vit_train.training.schedule import Schedule, build_schedule
 
@@ -76,8 +77,8 @@ class Decayed(keras.optimizers.Optimizer):
         return {**super().get_config(), "decay": self.decay, "multipliers": self.multipliers}
 
 
-class Rule(Guarded, Averaged, Decayed):
-    """What every optimizer here does besides its step: skip non-finite steps, average the weights, and decay them."""
+class Rule(Guarded, Averaged, LowRank, Decayed):
+    """What every optimizer does besides its step: skip non-finite ones, average the weights, adapt some, decay."""
 
 
 @register
@@ -163,7 +164,7 @@ class Muon(Rule, keras.optimizers.Optimizer):
         self._momentums = self.add_optimizer_variables(variables, "momentum")
         self._velocities = [
             None if matrix else self.add_variable_from_reference(variable, "velocity")
-            for variable, matrix in zip(variables, self.matrices, strict=True)
+            for variable, matrix in zip(self.stepped(variables), self.matrices, strict=True)
         ]
 
     def step(self, place: int, gradient: Any, variable: Any, rate: Any, decay: Any) -> None:
@@ -185,8 +186,8 @@ class Muon(Rule, keras.optimizers.Optimizer):
 def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) -> Rule:
     """The optimizer of a run over config.train.epochs epochs of `steps_per_epoch` steps; freezes variables it is to.
 
-    Raises ConfigError for a warmup longer than the training, groups that find nothing or leave nothing, and Muon or a
-    decay by layer with a network that has nothing for it.
+    Raises ConfigError for a warmup longer than the training, groups that find nothing, leave nothing or adapt what is
+    no matrix, and Muon or a decay by layer with a network that has nothing for it.
     """
     options = config.optimizer
     found = treatments(options, network)
@@ -196,6 +197,7 @@ def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) 
         "decay": options.decay,
         "weight_decay": options.weight_decay,
         "multipliers": [(each.learning_rate, each.decay) for each in trained],
+        "lora": [each.lora for each in trained],
         "ema_decay": config.train.ema_decay,
         "global_clipnorm": options.clip_norm,
         "nonfinite_steps_allowed": config.train.skip_nonfinite_steps,
