@@ -36,7 +36,7 @@ class Confusion:
 
 def write(name: str, report: Report, run: RunDir, config: Config, notes: list[str], path: Path) -> None:
     """Writes the page that template `name` makes of a run to `path`; the HTML needs no other file and no network."""
-    replace_file(path, _render(name, report, run, config, notes))
+    replace_file(path, render(name, report, run, config, notes))
 
 
 def write_live(report: Report, run: RunDir, more: dict[str, Any]) -> None:
@@ -61,13 +61,15 @@ def template(name: str, figures: Path | None = None) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def _render(name: str, report: Report, run: RunDir, config: Config, notes: list[str]) -> str:
+def render(name: str, report: Report, run: RunDir, config: Config, notes: list[str], **more: Any) -> str:
+    """The page that template `name` makes of a run; `more` is what it shows besides."""
     recipe, differences = nearest_recipe(config)
     taken_for = _confusions(report, run)
     best, worst = _extremes(report.per_class)
     return template(name, run.figures).render(
         report=report,
         run=run,
+        config=config,
         to_continue=command(setting("resume", run.path)),
         notes=notes,
         machine=records.read_environment(run),
@@ -80,6 +82,7 @@ def _render(name: str, report: Report, run: RunDir, config: Config, notes: list[
         confusions=sorted(taken_for, key=lambda pair: -pair.count)[:CONFUSIONS],
         mostly={pair.true: pair for pair in sorted(taken_for, key=lambda pair: pair.count)},
         model_text=_text(run.figures / "model.txt"),
+        **more,
     )
 
 

@@ -15,6 +15,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
 
   vit-runs list
   vit-runs show latest
+  vit-runs card latest --license apache-2.0 > README.md
   vit-runs recipe latest > conf/experiment/mine.yaml
   vit-runs compare 18-31 19-02 --plot curves.png
   vit-runs compare latest --reference keras_io_2021
@@ -81,6 +82,12 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
 
     verb = _add(verbs, "recipe", "recipe", "the settings of a run as a recipe, for conf/experiment/NAME.yaml")
     verb.add_argument("run", metavar="RUN")
+
+    verb = _add(verbs, "card", "card", "a model card for the Hugging Face Hub, of what was measured")
+    verb.add_argument("run", metavar="RUN")
+    verb.add_argument(
+        "--license", metavar="ID", help="a licence as the Hub calls it, such as apache-2.0; none unless told"
+    )
 
     verb = _add(verbs, "compare", "compare", "configs that differ, results and curves, side by side")
     verb.add_argument("runs", metavar="RUN", nargs="+")
