@@ -23,6 +23,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs predict latest cat.jpg holiday/ --csv
   vit-runs figures latest
   vit-runs repair latest
+  vit-runs remove 18-31 19-02 --yes
   vit-runs export latest --format onnx
   vit-runs weights vit_small/model.safetensors
   vit-runs check pictures/
@@ -105,6 +106,13 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument("--output", metavar="DIR", type=Path, default=Path("check"),
                       help="the folder for the page and the tables (default: %(default)s)")  # fmt: skip
     verb.add_argument("--run", metavar="RUN", help="a run on these data: its accuracy with and without the copies")
+
+    verb = _add(
+        verbs, "remove", "remove", "move runs into a bin, OUTPUTS/.bin; without --yes it only says what it would do"
+    )
+    verb.add_argument("runs", metavar="RUN", nargs="*")
+    verb.add_argument("--empty-bin", action="store_true", help="delete the runs in the bin for good")
+    verb.add_argument("--yes", action="store_true", help="do it")
 
     verb = _add(verbs, "cache", "cache", "features of frozen models that runs keep for later ones, and their size")
     verb.add_argument("--clear", action="store_true", help="remove them")
