@@ -56,9 +56,7 @@ def test_a_table_is_the_same_data_set_as_the_folder(folder, delimiter, encoding)
     assert equal(found, expected)
     assert (found.name, found.class_names, found.fingerprint) == ("table", ("cat", "dog"), expected.fingerprint)
     assert found.train.paths.tolist() == expected.train.paths.tolist()
-    assert found.notes == (
-        f"note: {folder}/labels.csv: has rows of the part val, so that dataset.validation is of no effect",
-    )
+    assert found.notes == (f"note: {folder}/labels.csv: has a part val, so that dataset.validation is of no effect",)
 
 
 def test_without_a_column_of_parts_the_test_set_is_that_of_the_folder(tmp_path):
@@ -66,9 +64,7 @@ def test_without_a_column_of_parts_the_test_set_is_that_of_the_folder(tmp_path):
     rows = [[path.relative_to(tmp_path), path.parent.name] for path in tmp_path.glob("*/*")]
     found = load(write_table(tmp_path / "x.csv", [["file", "class"], *rows]))
     assert sorted(contents(found.test)) == sorted(contents(load_folder(str(tmp_path), 8).test))
-    assert found.notes == (
-        f"note: {tmp_path}/x.csv: has no column split or part, so a fifth of each class is the test set",
-    )
+    assert found.notes == (f"note: {tmp_path}/x.csv: has no part test, so a fifth of each class is it",)
 
 
 def test_other_columns_and_words(folder, monkeypatch):
@@ -94,9 +90,7 @@ def test_train_and_val_alone(folder):
     rows = [row for row in rows_of(folder) if row[2] != "test"]
     found = load(write_table(folder / "labels.csv", [HEADER, *rows]))
     assert (len(found.train), len(found.test), found.validation) == (6, 2, None)
-    assert found.notes == (
-        f"note: {folder}/labels.csv: has no row of the part test, so the rows of val are the test set",
-    )
+    assert found.notes == (f"note: {folder}/labels.csv: has no part test, so val is the test set",)
 
 
 def changed(place, column, value):
@@ -172,7 +166,7 @@ BROKEN = {
     ),
     "one label": (
         as_text(lambda text: text.replace(",dog", ",cat")),
-        ": has one label only, 'cat'; two or more are needed; dataset.label_column says in which column they are",
+        ": has one class only, 'cat'; two or more are needed; are these the labels?",
     ),
     "an empty path": (changed(1, 0, ""), ": row 3: has no path; name the picture's file"),
     "a path outside": (
@@ -196,7 +190,7 @@ BROKEN = {
     "an empty part": (changed(9, 2, ""), ": row 11: '' is no part; it must be one of train, training, test,"),
     "nothing to train on": (
         as_text(lambda text: text.replace(",train\n", ",val\n")),
-        ": has no row of the part train; dataset.split_column says in which column parts are",
+        ": has no part train; name the images to learn from so",
     ),
     "a class in training only": (
         changed(0, 1, "bird"),

@@ -13,17 +13,23 @@ from vit_train.config.optimizers import OptimizerConfig
 from vit_train.config.training import LossConfig, ScheduleConfig, TrainConfig
 from vit_train.errors import ConfigError
 
+_OWN = {  # data sets of one's own, and what dataset.root is then
+    "folder": "the folder of your pictures",
+    "table": "the CSV file that lists your pictures",
+    "npz": "the .npz file with your images",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetConfig:
     """Which images to learn from."""
 
-    name: Literal["cifar10", "cifar100", "digits", "folder", "table"] = key(
-        "the data set; folder and table are one's own pictures"
+    name: Literal["cifar10", "cifar100", "digits", "folder", "table", "npz"] = key(
+        "the data set; folder, table and npz are one's own images"
     )
     root: str | None = key(
         "folder or archive with the official files, which null looks for and then downloads; or the folder of "
-        "pictures, or the table that lists them",
+        "pictures, the table that lists them, or the .npz file",
         affects_result=False,
     )
     fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
@@ -54,12 +60,9 @@ class DatasetConfig:
             for column in ("path_column", "label_column", "split_column"):
                 if (value := getattr(self, column)) is not None:
                     raise ConfigError(f"dataset.{column}={value}: is for dataset=table, and not for {self.name}")
-        if self.name not in ("folder", "table"):
-            return
-        if self.root is None:
-            needs = {"folder": "the folder of your pictures", "table": "the CSV file that lists your pictures"}
-            raise ConfigError(f"dataset.root=null: dataset={self.name} needs {needs[self.name]}; set dataset.root=PATH")
-        if self.validation == "last":
+        if self.name in _OWN and self.root is None:
+            raise ConfigError(f"dataset.root=null: dataset={self.name} needs {_OWN[self.name]}; set dataset.root=PATH")
+        if self.name in ("folder", "table") and self.validation == "last":
             raise ConfigError(
                 f"dataset.validation=last: the pictures of dataset={self.name} come class by class, so the last tenth "
                 "is of the last classes only; give a fraction such as 0.1"

@@ -65,10 +65,14 @@ class Examples:
 
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Exact, without a float copy of the images."""
-        counts = np.stack([np.bincount(self.images[..., c].ravel(), minlength=256) for c in range(3)])
-        values, total = np.arange(256.0), self.images[..., 0].size
-        mean = counts @ values / total
-        return mean, counts @ values**2 / total - mean**2
+        return moments(np.stack([np.bincount(self.images[..., c].ravel(), minlength=256) for c in range(3)]))
+
+
+def moments(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and variance of each channel, float64 [3] each, from how often it has each value, int64 [3, 256]."""
+    values, total = np.arange(256.0), counts[0].sum()
+    mean = counts @ values / total
+    return mean, counts @ values**2 / total - mean**2
 
 
 @dataclass(frozen=True, eq=False)

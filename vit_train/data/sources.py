@@ -6,6 +6,7 @@ from vit_train.config.schema import Config
 from vit_train.data.cifar import load_cifar
 from vit_train.data.folder import load_folder
 from vit_train.data.images import Dataset, Examples
+from vit_train.data.npz import load_npz
 from vit_train.data.split import take_fraction
 from vit_train.data.table import load_table
 from vit_train.errors import ConfigError
@@ -26,12 +27,14 @@ def load_all(config: Config) -> Dataset:
         if root is not None:
             raise ConfigError(f"dataset.root={root}: dataset=digits comes with scikit-learn and takes no root")
         return load_digits()
-    if name == "folder":
-        assert root is not None  # DatasetConfig sees to it
-        return load_folder(root, config.model.image_size, config.dataset.max_pixels)
+    if name in ("cifar10", "cifar100"):
+        return load_cifar(name, root)
+    assert root is not None  # DatasetConfig sees to it
     if name == "table":
-        return load_table(config.dataset, config.model.image_size)
-    return load_cifar(name, root)
+        return load_table(root, config.dataset, config.model.image_size)
+    if name == "npz":
+        return load_npz(root)
+    return load_folder(root, config.model.image_size, config.dataset.max_pixels)
 
 
 def load_digits() -> Dataset:

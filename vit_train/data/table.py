@@ -6,16 +6,16 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vit_train.config.convert import nearest
 from vit_train.config.schema import DatasetConfig
-from vit_train.data.copies import TEST, TRAIN, VALIDATION
+from vit_train.data.copies import TRAIN
 from vit_train.data.images import Dataset
-from vit_train.data.listing import PART_NAMES, Listing, read_listing
+from vit_train.data.listing import PART_NAMES, Listing, read_listing, require_all_classes, settled
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
 from vit_train.files import read_regular
@@ -29,7 +29,6 @@ _USUAL = {
     "split": ("split", "part", "set", "subset"),
 }
 _PARTS = {name: part for part, names in PART_NAMES.items() for name in names}
-_WORDS = ", ".join(_PARTS)
 _NO_NAME = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?|[+-]?nan", re.IGNORECASE)
 
 
@@ -52,16 +51,14 @@ class Table:
         raise DataError(f"{self.file}: row {self.rows[bad[0]]:,}: {problem(bad[0])}{others if len(bad) > 1 else ''}")
 
 
-def load_table(config: DatasetConfig, side: int) -> Dataset:
-    """The pictures that the CSV file dataset.root lists, with paths relative to it, scaled to `side` x `side`.
+def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
+    """The pictures that the CSV file `root` lists, with paths relative to it, scaled to `side` x `side`.
 
     Of its columns, one has the paths, one the labels, and one may say train, test or val of each row. Without such a
     column, or a row of a part, it is as for folders. Labels follow their alphabetical order or, if all are whole
     numbers, these. Raises DataError with the number of a row that cannot be used, before any picture is read.
     """
-    assert config.root is not None  # DatasetConfig sees to it
-    file = expanded(config.root)
-    return read_listing("table", _list(_read_csv(file, config)), side, config.max_pixels)
+    return read_listing("table", _list(_read_csv(expanded(root), config)), side, config.max_pixels)
 
 
 def _read_csv(file: Path, config: DatasetConfig) -> Table:
@@ -69,7 +66,8 @@ def _read_csv(file: Path, config: DatasetConfig) -> Table:
     delimiter = max(",;\t", key=lambda each: len(_header(file, text, each)))
     header = _header(file, text, delimiter)
     columns = [place for place in _columns(file, header, config) if place is not None]
-    reader, rows, found = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), [], []
+    reader, rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), list[int]()
+    found = [list[str]() for _ in columns]  # by column: a list for each of a million rows takes twice the time
     number = 0
     try:
         for number, cells in enumerate(reader, start=1):
@@ -79,12 +77,13 @@ def _read_csv(file: Path, config: DatasetConfig) -> Table:
                 raise DataError(f"{file}: row {number:,}: has {len(cells)} cells, and the first row {len(header)}; put "
                                 "quotes around a cell with a delimiter in it")  # fmt: skip
             rows.append(number)
-            found.append([cells[place].strip() for place in columns])
+            for column, place in zip(found, columns, strict=True):
+                column.append(cells[place].strip())
     except csv.Error as error:
         raise DataError(f"{file}: row {number + 1:,}: cannot be read ({error}); are its quotes closed?") from error
     if not rows:
         raise DataError(f"{file}: has no rows after the first, which names the columns; add one for each picture")
-    paths, labels, *splits = map(list, zip(*found, strict=True))
+    paths, labels, *splits = found
     return Table(file, rows, paths, labels, splits[0] if splits else None)
 
 
@@ -146,13 +145,10 @@ def _list(table: Table) -> Listing:
     )
     paths = _paths(table)
     names = _names(set(table.labels))
-    if len(names) < 2:
-        raise DataError(f"{table.file}: has one label only, '{names[0]}'; two or more are needed; dataset.label_column "
-                        "says in which column they are")  # fmt: skip
     place_of = {name: place for place, name in enumerate(names)}
     labels = np.array([place_of[label] for label in table.labels], np.int32)
     parts, notes = _parts(table)
-    _require_all_classes(table.file, labels, parts, names)
+    require_all_classes(table.file, labels, parts, names)
     return Listing(paths, labels, parts, names, notes)
 
 
@@ -188,37 +184,13 @@ def _paths(table: Table) -> list[str]:
     return paths
 
 
-def _parts(table: Table) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The part of each row, uint8 [N], and notes."""
-    file = table.file
+def _parts(table: Table) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """The part of each row, and notes."""
     if table.splits is None:
-        note = (
-            f"note: {file}: has no column {' or '.join(_USUAL['split'][:2])}, so a fifth of each class is the test set"
-        )
-        return np.full(len(table.rows), TRAIN, np.uint8), (note,)
+        return settled(table.file, np.full(len(table.rows), TRAIN, np.uint8))
     words = [word.lower() for word in table.splits]
     table.require(
         [word in _PARTS for word in words],
-        lambda place: f"'{table.splits and table.splits[place]}' is no part; it must be one of {_WORDS}",
+        lambda place: f"'{words[place]}' is no part; it must be one of {', '.join(_PARTS)}",
     )
-    parts = np.array([_PARTS[word] for word in words], np.uint8)
-    there = set(parts.tolist())
-    if TRAIN not in there:
-        raise DataError(f"{file}: has no row of the part train; dataset.split_column says in which column parts are")
-    notes: tuple[str, ...] = ()
-    if there == {TRAIN, VALIDATION}:
-        parts[parts == VALIDATION] = TEST
-        notes = (f"note: {file}: has no row of the part test, so the rows of val are the test set",)
-    elif TEST not in there:
-        notes = (f"note: {file}: has no row of the part test, so a fifth of each class is the test set",)
-    elif VALIDATION in there:
-        notes = (f"note: {file}: has rows of the part val, so that dataset.validation is of no effect",)
-    return parts, notes
-
-
-def _require_all_classes(file: Path, labels: np.ndarray, parts: np.ndarray, names: tuple[str, ...]) -> None:
-    for part in np.unique(parts):
-        counts = np.bincount(labels[parts == part], minlength=len(names))
-        if missing := list(compress(names, counts == 0)):
-            raise DataError(f"{file}: the part {PART_NAMES[part][0]} lacks {len(missing):,} of the classes, such as "
-                            f"'{missing[0]}'; every part needs all of them")  # fmt: skip
+    return settled(table.file, np.array([_PARTS[word] for word in words], np.uint8))
