@@ -110,6 +110,16 @@ def test_accuracy_with_and_without_the_copies(root, made, capsys):
     assert "--run latest: its test set is not that of" in capsys.readouterr().err
 
 
+def test_all_files_that_cannot_be_read_are_listed(root, capsys):
+    for path in ("train/cat/0.png", "test/Cat/1.png"):
+        (root / path).write_bytes(b"")
+    assert vit_runs(["check", str(root)]) == 3
+    assert "(bad files in all: 2); they are listed in check/exclude.csv\n" in capsys.readouterr().err
+    found = [(row["path"], row["kind"]) for row in rows("exclude")]
+    assert found == [("train/cat/0.png", "unreadable"), ("test/Cat/1.png", "unreadable")]
+    assert rows("findings")[0]["reason"] == f"{root}/train/cat/0.png: is empty, it has 0 bytes; replace or remove it"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

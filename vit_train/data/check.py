@@ -19,15 +19,24 @@ Sums = npt.NDArray[np.int64]
 _FAULTS_SHOWN = 20
 
 
+class BadFiles(DataError):
+    """Picture files that cannot be used; `faults` has the path of each, and what is wrong with it."""
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        first = next(iter(faults.values()))
+        super().__init__(f"{first} (bad files in all: {len(faults):,})" if len(faults) > 1 else first)
+        self.faults = faults
+
+
 def check_image_files(paths: Sequence[str], side: int, max_pixels: int) -> tuple[Sums, list[bytes]]:
     """Reads every file at `side` x `side`, in as many threads as there are processors, and keeps none of them.
 
     Files with more than `max_pixels` are bad ones.
     Returns the sums of the values of each picture's channels and of their squares, int64 [N, 2, 3], and the sha256 of
-    each file. Raises DataError, naming the first bad file and how many others are bad; up to 20 of them are shown.
+    each file. Raises BadFiles, naming the first bad file and how many others are bad; up to 20 of them are shown.
     """
     say(f"checking {len(paths):,} pictures")
-    sums, digests, faults = np.zeros((len(paths), 2, 3), np.int64), [], []
+    sums, digests, faults = np.zeros((len(paths), 2, 3), np.int64), [], {}
     columns = (TextColumn("checked"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         ThreadPool() as pool,
@@ -37,9 +46,12 @@ def check_image_files(paths: Sequence[str], side: int, max_pixels: int) -> tuple
         for row, (found, digest, fault) in enumerate(progress.track(checked, total=len(paths))):
             sums[row] = found
             digests.append(digest)
-            faults += [fault] if fault else []
+            if fault is not None:
+                faults[paths[row]] = str(fault)
     if faults:
-        raise _joined(faults)
+        for text in list(faults.values())[1 : _FAULTS_SHOWN + 1]:
+            say(text)
+        raise BadFiles(faults)
     return sums, digests
 
 
@@ -53,10 +65,3 @@ def _check(path: str, side: int, max_pixels: int) -> tuple[Sums, bytes, DataErro
     except OSError as error:  # it was there a moment ago
         return np.zeros((2, 3), np.int64), b"", DataError(f"{path}: cannot be read ({error.strerror}); fix that")
     return np.stack([values.sum(axis=0), (values**2).sum(axis=0)]), digest, None
-
-
-def _joined(faults: list[DataError]) -> DataError:
-    first, *others = faults
-    for fault in others[:_FAULTS_SHOWN]:
-        say(str(fault))
-    return DataError(f"{first} (bad files in all: {len(faults):,})" if others else str(first))

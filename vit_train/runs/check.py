@@ -3,20 +3,23 @@
 import argparse
 import csv
 import io
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vit_train.config.compose import load_config
 from vit_train.config.schema import Config
 from vit_train.console import print_table, put, say
 from vit_train.data import sources
+from vit_train.data.check import BadFiles
 from vit_train.data.images import Dataset
 from vit_train.data.roots import expanded
 from vit_train.data.survey import Part, survey
-from vit_train.errors import CheckpointError, ConfigError
+from vit_train.errors import CheckpointError, ConfigError, DataError
 from vit_train.files import replace_file
 from vit_train.rundir import records
 from vit_train.rundir.find import find_run
@@ -30,7 +33,13 @@ _KNOWN = ("cifar10", "cifar100", "digits")
 def run(options: argparse.Namespace) -> int:
     """Prints a summary and writes a page and two tables; the last line on stdout is the page's path."""
     config = _config(options.data, options.settings)
-    dataset = sources.load_dataset(config)
+    try:
+        dataset = sources.load_dataset(config)
+    except BadFiles as error:
+        bad = [(os.path.relpath(path, _root(config)), "unreadable", "", "", why) for path, why in error.faults.items()]
+        _write(options.output, {"findings.csv": bad, "exclude.csv": bad})
+        raise DataError(f"{error}; they are listed in {options.output / 'exclude.csv'}") from error
+    right = _right(options, dataset) if options.run else None
     for note in dataset.notes:
         say(note)
     parts = survey(dataset, _root(config))
@@ -42,10 +51,12 @@ def run(options: argparse.Namespace) -> int:
     notes = class_notes(dataset, parts)
     for note in notes:
         put(note)
-    accuracies = with_and_without(options, parts, findings) if options.run else []
+    accuracies = [] if right is None else with_and_without(right, findings)
     if accuracies:
         print_table(_ACCURACY, accuracies)
-    _write(options.output, dataset, parts, findings)
+    rows = [_row(each, parts, dataset) for each in findings]
+    left_out = [row for row, each in zip(rows, findings, strict=True) if each.leave_out]
+    _write(options.output, {"findings.csv": rows, "exclude.csv": left_out})
     page = check_page.render(dataset, parts, findings, header, summary, notes, (_ACCURACY, accuracies))
     replace_file(options.output / "check.html", page)
     put(str(options.output / "check.html"))
@@ -58,7 +69,7 @@ def _config(data: str, settings: Sequence[str]) -> Config:
         return load_config([data, *settings])
     if data in _KNOWN:
         return load_config([f"dataset={data}", *settings])
-    kind = "table" if Path(data).is_file() else "folder"
+    kind = "folder" if not Path(data).is_file() else "npz" if data.endswith(".npz") else "table"
     return load_config([f"dataset={kind}", setting("dataset.root", data), *settings])
 
 
@@ -101,38 +112,39 @@ def class_notes(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
 _ACCURACY = ["test pictures", "number", "accuracy"]
 
 
-def with_and_without(options: argparse.Namespace, parts: Sequence[Part], found: Sequence[Finding]) -> list[list[str]]:
-    """Rows of _ACCURACY of the test pictures of --run: all, those without a copy in another part, those with one."""
+def _right(options: argparse.Namespace, dataset: Dataset) -> npt.NDArray[np.bool_]:
+    """Which test pictures --run has right: bool [N]; raises ConfigError if it was tested on others."""
     predictions = records.read_predictions(find_run(options.run, options.outputs))
-    labels = next(part.source.labels for part in parts if part.name == "test")
-    if not np.array_equal(predictions.labels, labels):
+    if not np.array_equal(predictions.labels, dataset.test.labels):
         raise ConfigError(f"--run {options.run}: its test set is not that of {options.data}; name a run on these data")
-    copied = np.zeros(len(labels), bool)
-    copied[[each.row for each in found if each.kind == "leak" and each.part == "test"]] = True
+    return predictions.right
+
+
+def with_and_without(right: npt.NDArray[np.bool_], findings: Sequence[Finding]) -> list[list[str]]:
+    """Rows of _ACCURACY: of all test pictures, of those without a copy in another part, and of those with one."""
+    copied = np.zeros(len(right), bool)
+    copied[[each.row for each in findings if each.kind == "leak" and each.part == "test"]] = True
     chosen = {"all": copied | True, "without a copy to learn from": ~copied, "with one": copied}
     return [
-        [name, f"{rows.sum():,}", f"{predictions.right[rows].mean():.2%}" if rows.any() else "-"]
-        for name, rows in chosen.items()
+        [name, f"{rows.sum():,}", f"{right[rows].mean():.2%}" if rows.any() else "-"] for name, rows in chosen.items()
     ]
 
 
-def _write(folder: Path, dataset: Dataset, parts: Sequence[Part], findings: Sequence[Finding]) -> None:
-    """Writes findings.csv with a row for each, and exclude.csv with those that are to be left out."""
-    by_name = {part.name: part for part in parts}
+def _row(finding: Finding, parts: Sequence[Part], dataset: Dataset) -> tuple[str, ...]:
+    """A row of findings.csv."""
+    part = next(part for part in parts if part.name == finding.part)
+    label = dataset.class_names[part.source.labels[finding.row]]
+    return part.names[finding.row], finding.kind, part.name, label, finding.reason
 
-    def table(some: Iterable[Finding]) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "kind", "part", "class", "reason"])
-        for each in some:
-            part = by_name[each.part]
-            label = dataset.class_names[part.source.labels[each.row]]
-            writer.writerow(map(csv_cell, (part.names[each.row], each.kind, part.name, label, each.reason)))
-        return text.getvalue()
 
+def _write(folder: Path, tables: Mapping[str, Sequence[Sequence[str]]]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / "findings.csv", table(findings))
-        replace_file(folder / "exclude.csv", table(each for each in findings if each.leave_out))
+        for name, rows in tables.items():
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(["path", "kind", "part", "class", "reason"])
+            writer.writerows(map(csv_cell, row) for row in rows)
+            replace_file(folder / name, text.getvalue())
     except OSError as error:
         raise CheckpointError(f"--output {folder}: cannot be written to ({error.strerror}); name another") from error
