@@ -5,16 +5,43 @@ the sentence that the command would print.
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vit_train.config.convert import key
+    from vit_train.config.models import AnyModelConfig as ModelKeys
+    from vit_train.config.plugins import dataset, model
+    from vit_train.config.schema import AnyDatasetConfig as DatasetKeys
     from vit_train.config.schema import Config
+    from vit_train.data.images import Dataset, Examples
     from vit_train.report.writer import Report
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "class_names", "load_config", "load_model", "train"]
+__all__ = [
+    "Dataset", "DatasetKeys", "Examples", "ModelKeys", "__version__", "class_names", "dataset", "key", "load_config",
+    "load_model", "model", "train",
+]  # fmt: skip
+
+# For plugins (docs/plugins.md); each is imported when it is first asked for.
+_LATER = {
+    "Dataset": "data.images:Dataset",
+    "DatasetKeys": "config.schema:AnyDatasetConfig",
+    "Examples": "data.images:Examples",
+    "ModelKeys": "config.models:AnyModelConfig",
+    "dataset": "config.plugins:dataset",
+    "key": "config.convert:key",
+    "model": "config.plugins:model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _LATER[name].partition(":")
+    return getattr(import_module(f"vit_train.{module}"), attribute)
 
 
 def train(overrides: Sequence[str] = (), *, config: str | PathLike[str] | None = None) -> "Report":
@@ -25,16 +52,20 @@ def train(overrides: Sequence[str] = (), *, config: str | PathLike[str] | None =
     Interrupted; in another thread than the main one no signal is looked at. One process trains on one backend only.
     """
     from vit_train import run
+    from vit_train.config import plugins
 
     call = f"vit_train.train({list(overrides)!r}{f', config={str(config)!r}' if config is not None else ''})"
-    return run.train(load_config(overrides, config=config), call)
+    with plugins.named_in(overrides):
+        return run.train(load_config(overrides, config=config), call)
 
 
 def load_config(overrides: Sequence[str] = (), *, config: str | PathLike[str] | None = None) -> "Config":
     """The config that `train` would take with the same arguments, of which resume=RUN may be one."""
+    from vit_train.config import plugins
     from vit_train.rundir import resume
 
-    return resume.load(overrides, None if config is None else str(config))
+    with plugins.named_in(overrides):
+        return resume.load(overrides, None if config is None else str(config))
 
 
 def load_model(path: str | PathLike[str]) -> Any:

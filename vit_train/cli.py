@@ -26,6 +26,13 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
         return _complete()
+    from vit_train.config import plugins
+
+    with plugins.named_in(arguments):
+        return _answer(arguments)
+
+
+def _answer(arguments: Sequence[str]) -> int:
     from vit_train.config.arguments import understood
 
     if arguments[:1] == ["help"]:
@@ -38,7 +45,7 @@ def _run(arguments: Sequence[str]) -> int:
     options, unknown = parser.parse_known_intermixed_args(understood(arguments))
     add_own_folder(options.config_dir)
     if options.help:
-        return _help(options.overrides)
+        return _help([topic for topic in options.overrides if not topic.startswith("plugin=")])
     if options.version:
         return _version()
     if unknown:

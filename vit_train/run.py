@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vit_train import console
 from vit_train.config.compose import to_yaml
+from vit_train.config.own import ACTIVE
 from vit_train.config.schema import Config
 from vit_train.files import replace_file, written_beside
 from vit_train.machine import backend
@@ -104,7 +105,7 @@ def _begin(config: Config, run: RunDir, prepared: "Prepared", command: str | Non
     precision, reason = choose(config.compute)
     environment = {**describe_environment(devices.name, devices.count, command), "precision": precision}
     environment |= {"data_sha256": dataset.fingerprint, "class_names": dataset.class_names}
-    environment |= {"image_size": dataset.train.size, "init": prepared.init}
+    environment |= {"image_size": dataset.train.size, "init": prepared.init, "plugins": dict(ACTIVE.get().files)}
     writer.reopen(run)
     replace_file(run.config, to_yaml(dataclasses.replace(config, resume=None)))
     replace_file(run.environment, json.dumps(environment, indent=2) + "\n")

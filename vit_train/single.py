@@ -33,7 +33,10 @@ def main(arguments: Sequence[str]) -> int:
     def work() -> int:
         options = parser().parse_intermixed_args(arguments)
         add_own_folder(options.config_dir)
-        return run(options.overrides, options.config, shlex.join(["vit-train", *arguments]))
+        from vit_train.config import plugins
+
+        with plugins.named_in(arguments):
+            return run(options.overrides, options.config, shlex.join(["vit-train", *arguments]))
 
     end_on_signals()
     return answered("vit-train", work)

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from vit_train.config.compose import load_config
-from vit_train.config.convert import convert, keys_of, name_of, variants
+from vit_train.config.convert import convert, keys_of, names_of, variants
 from vit_train.config.groups import config_folder
 from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
@@ -34,7 +34,7 @@ train.early_stopping.monitor train.early_stopping.patience train.early_stopping.
 train.checkpoint.monitor
 compute.backend compute.precision compute.devices compute.kernels
 logging.tensorboard logging.mlflow
-init seed outputs figures resume
+init plugin seed outputs figures resume
 """.split()
 
 
@@ -64,7 +64,7 @@ def test_each_option_of_a_group_has_exactly_the_keys_of_its_dataclass(group):
             values.pop("defaults")
             assert set(leaves(values, f"{group}.")) <= set(KEYS), file
             continue
-        (section,) = [section for section in sections if len(sections) == 1 or name_of(section) == file.stem]
+        (section,) = [section for section in sections if len(sections) == 1 or names_of(section) == [file.stem]]
         wanted = [name for name, _, _ in keys_of(section, f"{group}.")]
         assert list(leaves(values, f"{group}.")) == wanted, file
 

@@ -89,6 +89,7 @@ ELSEWHERE = {
     "compute.backend",
     "compute.devices",
     "init",
+    "plugin",
     "outputs",
     "resume",
     "dataset.max_pixels",

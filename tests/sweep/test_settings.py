@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from vit_train.config.compose import expand, load_config
-from vit_train.config.convert import name_of
+from vit_train.config.convert import names_of
 from vit_train.config.groups import config_folder, groups
 from vit_train.config.launchers import LocalConfig, RayConfig, SlurmConfig
 from vit_train.config.schema import SweepConfig
@@ -28,7 +28,7 @@ def test_the_defaults_have_exactly_the_keys_of_their_dataclass():
 
 @pytest.mark.parametrize("kind", [LocalConfig, SlurmConfig, RayConfig])
 def test_so_have_those_of_each_launcher(kind):
-    values = yaml.safe_load((config_folder() / f"sweep/launcher/{name_of(kind)}.yaml").read_text())
+    values = yaml.safe_load((config_folder() / f"sweep/launcher/{names_of(kind)[0]}.yaml").read_text())
     assert list(values) == [field.name for field in dataclasses.fields(kind)]
 
 

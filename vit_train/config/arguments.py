@@ -11,10 +11,11 @@ from typing import Any
 
 from vit_train.config.convert import keys_of
 from vit_train.config.groups import groups
+from vit_train.config.own import ACTIVE, Own
 from vit_train.config.schema import Config, SweepConfig
 from vit_train.text import quoted_value
 
-_PATHS = ("init", "outputs", "resume", "sweep.resume")  # where ~ is the home folder; dataset.root sees to that itself
+_PATHS = ("init", "outputs", "plugin", "resume", "sweep.resume")  # ~ is the home folder; dataset.root sees to it itself
 # What is not taken as it stands, where a key takes text.
 _GRAMMAR = re.compile(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*"|\[.*\]|\{.*\}|.*\$\{.*|null|""", re.DOTALL | re.IGNORECASE)
 _SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag|extend_list)\(.*\)", re.DOTALL)
@@ -22,9 +23,13 @@ _WORD = re.compile(r"(?!(true|false|null|nan|inf)$)[A-Za-z_./][\w./-]*", re.ASCI
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-@cache
 def kinds() -> dict[str, Any]:
     """The type of every key, also of those of a sweep."""
+    return _kinds(ACTIVE.get())
+
+
+@cache
+def _kinds(own: Own) -> dict[str, Any]:
     every = [*keys_of(Config), *keys_of(SweepConfig, "sweep.")]
     return {name: kind for name, _, kind in every}
 

@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vit_train.config import plugins
 from vit_train.config.arguments import as_grammar, meant
 from vit_train.config.convert import convert, former_names, keys_of, nearest, unknown_key
 from vit_train.config.follow import with_model_of
@@ -49,6 +50,7 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follo
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
     if values["init"] == "REQUIRED":  # OmegaConf's own mark of what is missing would not replace the default
         raise ConfigError("init: is missing, and this recipe starts from trained weights; set init=RUN or init=FILE")
+    plugins.require_named(values, "this recipe")
     try:
         return convert(Config, _following(values, overrides) if follow else values)
     except ConfigError as error:
@@ -94,12 +96,13 @@ def _from_file(path: Path, overrides: Sequence[str], follow: bool) -> Config:
             keys.append(override.key_or_group)
             OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
         plain = OmegaConf.to_container(values, resolve=True)
+        plugins.require_named(plain, str(path))
         # The file's own keys are resolved, also those of a model that once followed an init= of its own.
         return convert(Config, _following(plain, overrides) if follow and "init" in keys else plain)
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {_first_line(error)}") from None
     except ConfigError as error:
-        if str(error).startswith(tuple(keys)):
+        if str(error).startswith((*keys, str(path))):
             raise
         raise ConfigError(f"{path}: {error}") from None
 

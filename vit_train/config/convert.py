@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
+from vit_train.config.own import ACTIVE, Own
 from vit_train.errors import ConfigError
 from vit_train.text import is_utf8, one_line
 
@@ -30,6 +31,7 @@ ABSENT = object()  # of a key that every config.yaml has to have
 def key(
     doc: str,
     *,
+    default: Any = dataclasses.MISSING,
     absent: Any = ABSENT,
     was: str | tuple[str, ...] = (),
     may_change: bool = False,
@@ -39,7 +41,7 @@ def key(
 ) -> Any:
     """A config key: its meaning and unit in one line, and the limits of its number (or of each number in a list).
 
-    `limits` are `minimum`, `above`, `maximum` and `below`.
+    `limits` are `minimum`, `above`, `maximum` and `below`. A plugin's key has its `default` here, others in conf/.
 
     What config.yaml files of older versions say: `absent`, a plain value as in YAML, is what it meant that they do not
     have the key; a key that came after a release has it. `was` are former names of the key in the same section.
@@ -55,13 +57,21 @@ def key(
         "affects_result": affects_result,
         "fills_memory": fills_memory,
     }
-    return dataclasses.field(metadata={"doc": doc, "limits": limits, **properties})
+    return dataclasses.field(default=default, metadata={"doc": doc, "limits": limits, **properties})
+
+
+def hints_of(cls: Any) -> dict[str, Any]:
+    """The types of the fields of a config dataclass, by name; a section that is open has those of plugins, too."""
+    return _hints_of(cls, ACTIVE.get())
 
 
 @functools.cache
-def hints_of(cls: Any) -> dict[str, Any]:
-    """The types of the fields of a config dataclass, by name."""
-    return typing.get_type_hints(cls)
+def _hints_of(cls: Any, own: Own) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    for section, kind in own.kinds:
+        if section in getattr(cls, "open_sections", ()):
+            hints[section] = hints[section] | kind
+    return hints
 
 
 def variants(kind: Any) -> list[Any]:
@@ -73,12 +83,16 @@ def variants(kind: Any) -> list[Any]:
     return [option for option in options if dataclasses.is_dataclass(option) and not hasattr(option, "parse")]
 
 
-@functools.cache
 def keys_of(cls: type, prefix: str = "") -> tuple[tuple[str, "dataclasses.Field[Any]", Any], ...]:
     """(dotted key, field, type) of every leaf of a config dataclass, in order of definition.
 
     A key that several variants of a section have comes once, as the first of them has it.
     """
+    return _keys_of(cls, prefix, ACTIVE.get())
+
+
+@functools.cache
+def _keys_of(cls: type, prefix: str, own: Own) -> tuple[tuple[str, "dataclasses.Field[Any]", Any], ...]:
     leaves: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         name, kind = prefix + field.name, hints_of(cls)[field.name]
@@ -123,10 +137,9 @@ def former_names(cls: type) -> dict[str, str]:
     return names
 
 
-def name_of(variant: type) -> str:
-    """What the key `name` of a variant must be."""
-    (name,) = typing.get_args(hints_of(variant)["name"])
-    return str(name)
+def names_of(variant: type) -> list[str]:
+    """What the key `name` of a variant may be."""
+    return list(map(str, typing.get_args(hints_of(variant)["name"])))
 
 
 def convert(cls: type[T], values: Any, prefix: str = "") -> T:
@@ -135,9 +148,9 @@ def convert(cls: type[T], values: Any, prefix: str = "") -> T:
     Raises ConfigError, one sentence, for an unknown or missing key and for a value of the wrong type or range.
     """
     if not isinstance(values, dict):
-        first = keys_of(cls, prefix)[0][0]  # type: ignore[arg-type]
+        first = keys_of(cls, prefix)[0][0]
         raise ConfigError(f"{prefix[:-1]}={show(values)}: is a section; set one of its keys, such as {first}")
-    hints = hints_of(cls)  # type: ignore[arg-type]
+    hints = hints_of(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:
@@ -161,7 +174,7 @@ def _choose(sections: list[Any], values: Any, section: str) -> Any:
         return sections[0]  # any of them; convert refuses the value
     if "name" not in values:
         raise ConfigError(f"{section}.name: is missing; every key needs a value")
-    named = {name_of(option): option for option in sections}
+    named = {name: option for option in sections for name in names_of(option)}
     name = values["name"]
     if name not in list(named):
         raise ConfigError(f"{section}.name={show(name)}: must be one of {', '.join(named)}{nearest(str(name), named)}")

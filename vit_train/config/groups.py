@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vit_train.config.own import ACTIVE
 from vit_train.errors import ConfigError
 
 CONFIG_DIR = "VIT_TRAIN_CONFIG_DIR"  # in the environment, so that the jobs of a sweep have it, too
@@ -21,10 +22,11 @@ def config_folder() -> Path:
 
 
 def own_folders() -> list[Path]:
-    """Those of the user: conf/ in the working directory, and the one that --config-dir names."""
+    """Those of the user: conf/ in the working directory, the one that --config-dir names, and that of plugins."""
     names = filter(None, ("conf", os.environ.get(CONFIG_DIR)))
     named = [name for name in names if os.path.isdir(name)]  # noqa: PTH112, unlike pathlib's it raises nothing
-    return [path for path in dict.fromkeys(Path(name).resolve() for name in named) if path != config_folder()]
+    found = [path for path in dict.fromkeys(Path(name).resolve() for name in named) if path != config_folder()]
+    return [*found, *filter(None, [ACTIVE.get().folder])]
 
 
 def add_own_folder(name: str | None) -> None:
@@ -58,7 +60,7 @@ def options(group: str) -> list[str]:
 def own_file(group: str, option: str) -> Path | None:
     """The user's file of an option; raises ConfigError if the package has one of that name."""
     for folder in own_folders():
-        if (path := folder / group / f"{option}.yaml").is_file():
+        if folder != ACTIVE.get().folder and (path := folder / group / f"{option}.yaml").is_file():
             if option in _names(config_folder() / group):
                 raise ConfigError(f"{group}={option}: is built in; {path} needs another name")
             return path

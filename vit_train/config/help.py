@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from vit_train.config.convert import describe, flattened, hints_of, keys_of, name_of, show, unknown_key, variants
+from vit_train.config.convert import describe, flattened, hints_of, keys_of, names_of, show, unknown_key, variants
 from vit_train.config.groups import groups, read_yaml
 from vit_train.config.schema import Config, SweepConfig
 
@@ -50,8 +50,8 @@ def help_text() -> str:
     values = flattened(read_yaml("sweep"), "sweep.")
     lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *_keys(own, values)]
     for section in variants(hints_of(SweepConfig)["launcher"]):
-        values = flattened(read_yaml(f"sweep/launcher/{name_of(section)}"), "sweep.launcher.")
-        title = f"Keys of sweep.launcher={name_of(section)}, only with -m (default; type; meaning)"
+        values = flattened(read_yaml(f"sweep/launcher/{names_of(section)[0]}"), "sweep.launcher.")
+        title = f"Keys of sweep.launcher={names_of(section)[0]}, only with -m (default; type; meaning)"
         lines += ["", title, *_keys(keys_of(section, "sweep.launcher."), values)]
     lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
     return "\n".join(lines)
@@ -81,7 +81,7 @@ def _sections(defaults: list[Any]) -> Iterator[tuple[str, type, str, str]]:
     for group, kind in hints_of(Config).items():
         for section in variants(kind):
             several = len(variants(kind)) > 1
-            option = name_of(section) if several else chosen[group]
+            option = names_of(section)[0] if several else chosen[group]
             yield f"{group}={option}" if several else group, section, f"{group}.", f"{group}/{option}"
 
 

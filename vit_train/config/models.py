@@ -1,7 +1,8 @@
 """The keys of each model; `name` says which model they are for, and conf/model/NAME.yaml has their values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from vit_train.config.convert import key, show
 from vit_train.errors import ConfigError
@@ -10,6 +11,8 @@ from vit_train.errors import ConfigError
 @dataclass(frozen=True, kw_only=True)
 class AnyModelConfig:
     """What every model has."""
+
+    own: ClassVar[Callable[..., Any] | None] = None  # a plugin's method, from normalised images to features
 
     name: str = key("the architecture")
     image_size: int = key(

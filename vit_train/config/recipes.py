@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vit_train.config.convert import convert
 from vit_train.config.groups import config_folder
+from vit_train.config.own import ACTIVE
 from vit_train.config.schema import Config
 
 
@@ -61,6 +62,7 @@ def section(group: str, option: str) -> DictConfig:
 
 
 def _read(name: str) -> DictConfig:
-    found = OmegaConf.load(config_folder() / f"{name}.yaml")
+    files = [folder / f"{name}.yaml" for folder in (config_folder(), ACTIVE.get().folder) if folder is not None]
+    found = OmegaConf.load(next((file for file in files if file.is_file()), files[0]))
     assert isinstance(found, DictConfig)
     return found

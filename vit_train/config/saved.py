@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from vit_train.config.convert import ABSENT, hints_of, name_of, variants
+from vit_train.config.convert import ABSENT, hints_of, names_of, variants
 from vit_train.config.schema import Config
 from vit_train.console import say_once
 from vit_train.errors import ConfigError
@@ -101,7 +101,7 @@ def _variant(kind: Any, values: Any) -> Any:
     if name is ABSENT:
         usual = {option: {field.name: field for field in fields(option)}["name"].metadata for option in options}
         return next((option for option in options if usual[option]["absent"] is not ABSENT), None)
-    return next((option for option in options if name_of(option) == name), None)
+    return next((option for option in options if name in names_of(option)), None)
 
 
 def _without_unknown(section: Any, values: dict[str, Any], prefix: str = "") -> Iterator[str]:

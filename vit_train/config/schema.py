@@ -1,8 +1,9 @@
 """What a run can be told: every key with its type, meaning, unit and limits. The values stand in conf/*.yaml."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from vit_train.config.augmentation import AugmentConfig
 from vit_train.config.convert import key
@@ -21,12 +22,12 @@ _OWN = {  # data sets of one's own, and what dataset.root is then
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetConfig:
-    """Which images to learn from."""
+class AnyDatasetConfig:
+    """What every data set has."""
 
-    name: Literal["cifar10", "cifar100", "digits", "folder", "table", "npz"] = key(
-        "the data set; folder, table and npz are one's own images"
-    )
+    own: ClassVar[Callable[..., Any] | None] = None  # a plugin's method, which gives the Dataset
+
+    name: str = key("the data set")
     root: str | None = key(
         "folder or archive with the official files, which null looks for and then downloads; or the folder of "
         "pictures, the table that lists them, or the .npz file",
@@ -42,6 +43,15 @@ class DatasetConfig:
         "test; 'last' takes the last tenth as keras.io does",
         above=0, below=1,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig(AnyDatasetConfig):
+    """Which images to learn from."""
+
+    name: Literal["cifar10", "cifar100", "digits", "folder", "table", "npz"] = key(
+        "the data set; folder, table and npz are one's own images"
+    )
     max_pixels: int = key(
         "most pixels of an image file of one's own, each of which takes some 5 bytes a thread to decode",
         absent=178_956_970, minimum=1, maximum=178_956_970, affects_result=False,
@@ -109,6 +119,8 @@ class LoggingConfig:
 class Config:
     """All that a run can be told; a run is a pure function of it."""
 
+    open_sections = ("model", "dataset")  # to which plugins add
+
     dataset: DatasetConfig
     augment: AugmentConfig
     model: ModelConfig
@@ -124,6 +136,10 @@ class Config:
         "are the same",
         absent=None,
     )
+    plugin: str | tuple[str, ...] | None = key(
+        "Python file with models or data sets of one's own, or a list of such files; only a command names it",
+        absent=None, may_change=True,
+    )  # fmt: skip
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)
     outputs: str = key("folder that receives the run directory", affects_result=False)
     figures: bool = key("whether to draw figures at the end of the run, which takes some seconds", affects_result=False)

@@ -1,7 +1,11 @@
 """What images exist: a data set's name -> images and class names."""
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 
+from vit_train.config import plugins
 from vit_train.config.schema import Config
 from vit_train.data.cifar import load_cifar
 from vit_train.data.folder import load_folder
@@ -9,7 +13,7 @@ from vit_train.data.images import Dataset, Examples
 from vit_train.data.npz import load_npz
 from vit_train.data.split import take_fraction
 from vit_train.data.table import load_table
-from vit_train.errors import ConfigError
+from vit_train.errors import ConfigError, DataError
 
 
 def load_dataset(config: Config) -> Dataset:
@@ -22,6 +26,8 @@ def load_dataset(config: Config) -> Dataset:
 
 def load_all(config: Config) -> Dataset:
     """All images of a data set; raises DataError if its files are absent or damaged."""
+    if config.dataset.own is not None:
+        return _of_plugin(config)
     name, root = config.dataset.name, config.dataset.root
     if name == "digits":
         if root is not None:
@@ -35,6 +41,30 @@ def load_all(config: Config) -> Dataset:
     if name == "npz":
         return load_npz(root)
     return load_folder(root, config.model.image_size, config.dataset.max_pixels)
+
+
+def _of_plugin(config: Config) -> Dataset:
+    """What a plugin's function gives, with a fingerprint of what is in memory.
+
+    Raises ConfigError, with file and line, if it fails, and DataError for what is no data set.
+    """
+    assert config.dataset.own is not None
+    with plugins.own_blamed():
+        dataset = config.dataset.own()
+    place, digest = f"dataset={config.dataset.name}: its function gives", hashlib.sha256()
+    if not isinstance(dataset, Dataset):
+        raise DataError(f"{place} {type(dataset).__name__}, not a vit_train.Dataset")
+    for part in filter(None, (dataset.train, dataset.test, dataset.validation)):
+        if part.size != dataset.train.size:
+            raise DataError(f"{place} images of {part.size} and of {dataset.train.size} pixels; give all one size")
+        if not len(part) or not 0 <= part.labels.min() <= part.labels.max() < len(dataset.class_names):
+            raise DataError(f"{place} a part that is empty, or labels that are not 0 to {len(dataset.class_names) - 1}")
+        if isinstance(part, Examples):
+            if part.images.dtype != np.uint8 or part.images.shape != (len(part), *part.size, 3):
+                raise DataError(f"{place} {part.images.dtype} {list(part.images.shape)}, not uint8 [N, H, W, 3]")
+            digest.update(np.ascontiguousarray(part.images).data)
+            digest.update(part.labels.astype(np.int32).tobytes())
+    return replace(dataset, name=config.dataset.name, fingerprint=dataset.fingerprint or digest.hexdigest())
 
 
 def load_digits() -> Dataset:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vit_train.config import saved
+from vit_train.config import plugins, saved
 from vit_train.config.convert import convert, flattened
 from vit_train.config.saved import Saved
 from vit_train.config.schema import Config
@@ -34,16 +34,29 @@ def read_config(run: RunDir) -> dict[str, Any]:
 def load_config(run: RunDir, newer: bool = True) -> Config:
     """The config of a run, of whatever version, or with `newer` false of none that is newer than this program.
 
-    Raises CheckpointError if config.yaml cannot be read, or is none.
+    Raises CheckpointError if config.yaml cannot be read, or is none, and ConfigError as `require_plugins` does.
     """
     found = _saved_config(run)
     if found.newer and not newer:
         raise CheckpointError(f"{run.config}: is of version {found.version}, this vit-train of {saved.VERSION}")
     found.note_if_newer()
+    _require_plugins(run, found)
     try:
         return convert(Config, found.values)
     except ConfigError as error:
         raise CheckpointError(f"{run.config}: {error}") from error
+
+
+def require_plugins(run: RunDir) -> None:
+    """Raises ConfigError if a run needs a plugin that the command does not name, or not as it was then."""
+    if found := attempt(_saved_config, run):
+        _require_plugins(run, found)
+
+
+def _require_plugins(run: RunDir, config: Saved) -> None:
+    plugins.require_named(config.values, str(run.path))
+    if config.values.get("plugin"):
+        plugins.require_same((attempt(read_environment, run) or {}).get("plugins"), str(run.path))
 
 
 def _saved_config(run: RunDir) -> Saved:

@@ -53,7 +53,7 @@ def _newest_unfinished(config: Config) -> str | None:
                 and not _differences(records.load_config(run, newer=False), config)
             ):
                 return str(run.path)
-        except CheckpointError as error:
+        except (CheckpointError, ConfigError) as error:
             say(f"note: {error}; resume=auto passes it over")
     return None
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from vit_train.command_line import Parser, answered, prepare_process
@@ -47,7 +48,8 @@ def run(arguments: Sequence[str]) -> int:
     def work() -> int:
         options = parser().parse_args(arguments)
         # Only the verb asked for is imported, so that those that read files never wait for TensorFlow.
-        return int(importlib.import_module(f"vit_train.runs.{options.module}").run(options))
+        with _plugins(getattr(options, "plugin", ())):
+            return int(importlib.import_module(f"vit_train.runs.{options.module}").run(options))
 
     return answered("vit-runs", work)
 
@@ -83,9 +85,11 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
 
     verb = _add(verbs, "recipe", "recipe", "the settings of a run as a recipe, for conf/experiment/NAME.yaml")
     verb.add_argument("run", metavar="RUN")
+    _add_plugin(verb)
 
     verb = _add(verbs, "card", "card", "a model card for the Hugging Face Hub, of what was measured")
     verb.add_argument("run", metavar="RUN")
+    _add_plugin(verb)
     verb.add_argument(
         "--license", metavar="ID", help="a licence as the Hub calls it, such as apache-2.0; none unless told"
     )
@@ -122,11 +126,13 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     """The verbs that load the model."""
     verb = _add(verbs, "evaluate", "evaluate", "test figures of the model, on its own or another data set")
     verb.add_argument("run", metavar="RUN")
+    _add_plugin(verb)
     verb.add_argument("--dataset", metavar="NAME", help="another data set with the same classes, all of its test set")
     verb.add_argument("--root", metavar="PATH", help="where the data set's files are, as dataset.root")
 
     verb = _add(verbs, "predict", "predict", "the likeliest classes of one's own pictures")
     verb.add_argument("run", metavar="RUN")
+    _add_plugin(verb)
     verb.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path, help="a file, or a folder with all in it")
     verb.add_argument(
         "--top", metavar="K", type=_top, default=5, help="how many classes, or all (default: %(default)s)"
@@ -137,12 +143,15 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
 
     verb = _add(verbs, "figures", "redraw", "draw the figures and pages of a run again; no number changes")
     verb.add_argument("run", metavar="RUN")
+    _add_plugin(verb)
 
     verb = _add(verbs, "repair", "repair", "make damaged files of a finished run again, from its checkpoint and data")
     verb.add_argument("run", metavar="RUN")
+    _add_plugin(verb)
 
     verb = _add(verbs, "export", "export", "the model for other programs: uint8 images in, probabilities out")
     verb.add_argument("run", metavar="RUN")
+    _add_plugin(verb)
     verb.add_argument(
         "--format",
         required=True,
@@ -159,6 +168,19 @@ def _top(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is neither a whole number, 1 or more, nor all")
     return int(text)
+
+
+def _plugins(files: Sequence[str]) -> AbstractContextManager[None]:
+    if not files:
+        return nullcontext()
+    from vit_train.config import plugins
+
+    return plugins.loaded(files, "--plugin ")
+
+
+def _add_plugin(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--plugin", metavar="FILE", action="append", default=[],
+                      help="a file that the run was made with by plugin=FILE; may be given again")  # fmt: skip
 
 
 def _add(verbs: "argparse._SubParsersAction[Parser]", name: str, module: str, about: str) -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 import argparse
 
 from vit_train.config.convert import convert
+from vit_train.config.groups import groups, read_yaml
 from vit_train.config.schema import Config
 from vit_train.console import print_table
 from vit_train.data.images import Dataset
@@ -56,8 +57,8 @@ def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
     values = records.load_config(run).to_dict()
     if dataset is not None:
         # Of the other keys none has a say in what the test set is.
-        values["dataset"] |= {"name": dataset, "root": None, "fraction": 1.0, "validation": 0.1}
-        values["dataset"] |= dict.fromkeys(("path_column", "label_column", "split_column"))
+        usual = read_yaml(f"dataset/{dataset}") if dataset in groups()["dataset"] else values["dataset"]
+        values["dataset"] = usual | {"name": dataset, "root": None, "fraction": 1.0, "validation": 0.1}
     elif root is None:
         values["dataset"]["root"] = data_root(run, values["dataset"]["root"])
     if root is not None:

@@ -4,6 +4,7 @@ import zipfile
 from typing import Any
 
 from vit_train import class_names, load_model
+from vit_train.config.own import ACTIVE
 from vit_train.config.schema import ComputeConfig, Config
 from vit_train.console import say
 from vit_train.errors import CheckpointError
@@ -21,12 +22,17 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
 
     The model computes in the precision that it was trained in. Without model.keras, as before a run's end, it is made
     of the best weights in the newest checkpoint, which is said. Raises CheckpointError if there is neither, or what is
-    there cannot be loaded, and ConfigError if the backend is not installed.
+    there cannot be loaded, and ConfigError if the backend is not installed or the run needs a plugin.
     """
+    records.require_plugins(run)
     if not is_there(run.model):
         return _best_so_far(run, compute)
     try:
         backend.configure(compute, seed=0)
+        if ACTIVE.get().files:
+            from vit_train.models import build
+
+            build.register_layers(records.load_config(run).model)
         model = load_model(run.model)
         return model, class_names(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:

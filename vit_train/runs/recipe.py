@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from vit_train.config.compose import load_config
 from vit_train.config.convert import convert, flattened, values_of
 from vit_train.config.groups import built_in
+from vit_train.config.plugins import own_options
 from vit_train.config.recipes import merged, parts, section
 from vit_train.config.schema import Config
 from vit_train.console import put
@@ -47,7 +48,7 @@ def _written_over(base: str | None, wanted: dict[str, Any], said: list[str]) -> 
         over = [body[group] for body in bodies if group in body]
         costs = {
             option: _cost(wanted[group], OmegaConf.to_container(OmegaConf.merge(section(group, option), *over)))
-            for option in dict.fromkeys((usual[group], *built_in()[group]))
+            for option in dict.fromkeys((usual[group], *built_in()[group], *own_options(group)))
         }
         chosen[group] = min(costs, key=lambda option: costs[option])  # the first, should several cost as little
         if costs[chosen[group]][0]:

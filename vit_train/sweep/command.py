@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from vit_train.config import plugins
 from vit_train.config.schema import SweepConfig
 from vit_train.console import put, say
 from vit_train.errors import ConfigError
@@ -71,6 +72,7 @@ def _take_up(sweep: Sweep, options: SweepConfig, launcher: Launcher) -> None:
     """Lets wait what was not completed: a sweep that was killed could not note how its jobs ended."""
     if options.trials and sweep.trials is None:
         raise ConfigError(f"sweep.trials={options.trials}: {sweep.path} runs every combination and cannot be a search")
+    plugins.require_same(sweep.plugins, str(sweep.path))
     sweep.trials = options.trials or sweep.trials
     sweep.prune = sweep.prune if options.prune is None else options.prune
     for job in sweep.jobs:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from vit_train.config import plugins
 from vit_train.config.compose import expand, load_config, parse
 from vit_train.config.convert import former_names, show, unknown_key, values_of
 from vit_train.config.groups import groups
+from vit_train.config.own import ACTIVE
 from vit_train.config.saved import VERSION
 from vit_train.config.schema import Config
 from vit_train.console import say, say_once
@@ -59,6 +61,7 @@ class Sweep:
     jobs: list[Job]
     trials: int | None = None  # of a search; a grid has none
     prune: bool = True  # whether a search stops hopeless jobs
+    plugins: dict[str, str] = field(default_factory=dict)  # sha256 of each file of the command's plugin=
 
     @property
     def total(self) -> int:
@@ -117,7 +120,7 @@ def plan(overrides: Sequence[str], config: str | None, trials: int | None = None
         raise ConfigError(f"{twice[0]}: is varied twice; give all its values in one list")
     if trials and not keys:
         raise ConfigError(f"sweep.trials={trials}: there is nothing to search; vary a key, as in KEY=interval(A,B)")
-    sweep = Sweep(Path(), list(overrides), config, keys, [], trials)
+    sweep = Sweep(Path(), list(overrides), config, keys, [], trials, plugins=dict(ACTIVE.get().files))
     combinations = _grid(overrides) if trials is None else _as_it_is(sweep)
     for values in combinations:
         sweep.add(dict(zip(keys, values, strict=True)), trials or len(combinations))
@@ -167,6 +170,8 @@ def load(path: Path) -> Sweep:
         sweep = _of(Sweep, values, path=path, jobs=[_of(Job, job) for job in values["jobs"]])
         if (version := values.get("version", 1)) > VERSION:
             say_once(f"note: {file}: is of version {version}, this vit-train of {VERSION}")
+        if any(map(plugins.named, [sweep.overrides, *(job.overrides for job in sweep.jobs)])):
+            raise ValueError("it names code to execute, as no sweep of vit-train does")
         return _in_todays_names(sweep)
     except FileNotFoundError:
         raise ConfigError(f"sweep.resume={path}: is not a sweep, it has no sweep.json") from None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from vit_train.config import plugins
 from vit_train.errors import CheckpointError
 from vit_train.sweep import results
 from vit_train.sweep.devices import Share
@@ -131,7 +132,8 @@ def _conclude(sweep: Sweep, job: Job, code: int, stopping: bool) -> None:
 def arguments(sweep: Sweep, job: Job) -> list[str]:
     """Those of `vit-train` for a job: to continue with its run if there is one that can, else to start it."""
     run = sweep.run(job)
+    own = plugins.arguments()
     if run and job.exit_code != CheckpointError.exit_code:
-        return [setting("resume", run.path)]
+        return [setting("resume", run.path), *own]
     config = ["--config", sweep.config] if sweep.config else []
-    return [*config, *job.overrides, setting("outputs", sweep.path / job.folder)]
+    return [*config, *job.overrides, *own, setting("outputs", sweep.path / job.folder)]

@@ -24,6 +24,8 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
             raise ConfigError(f"{text}: is not how launchers are chosen here; use sweep.launcher={name}")
         if group in ("outputs", "resume") and (group == "resume" or override.is_sweep_override()):
             raise ConfigError(f"{text}: cannot be part of a sweep; {_INSTEAD[group]}")
+        if group == "plugin":
+            continue  # it is loaded, and each job is told of it; no file of the sweep's shall name code
         if group != "sweep":
             overrides.append(text)
         elif override.is_sweep_override():

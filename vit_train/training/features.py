@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vit_train.config.own import ACTIVE
 from vit_train.config.schema import Config
 from vit_train.console import doing, say
 from vit_train.data import feature_cache
@@ -95,9 +96,10 @@ class CachedFeatures:
             if isinstance(source, Examples):
                 digest.update(np.ascontiguousarray(source.images).data)
         data, compute, model = self.config.dataset, self.config.compute, dataclasses.asdict(self.config.model)
+        code = [digest for _, digest in ACTIVE.get().files]  # of plugins; a key without any is as it ever was
         options = [
             {name: value for name, value in model.items() if name not in _NO_PART_IN_FEATURES},
-            [data.name, data.fraction, data.train_fraction, data.validation, self.config.seed, self.fingerprint],
+            [data.name, data.fraction, data.train_fraction, data.validation, self.config.seed, self.fingerprint, *code],
             [compute.backend, compute.kernels, keras.config.dtype_policy().name, keras.__version__],
         ]
         digest.update(json.dumps(options).encode())

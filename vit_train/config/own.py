@@ -1,0 +1,23 @@
+"""What files of the user's have registered, for as long as the call that names them is at work.
+
+Nothing of it is global: another call in the same process, such as the next one of a notebook, begins without.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Own:
+    """`files` are (path, sha256) of each, `kinds` (group, dataclass) of each model and data set that they register.
+
+    `folder` has their options as conf/ has those of the package: GROUP/NAME.yaml.
+    """
+
+    files: tuple[tuple[str, str], ...] = ()
+    kinds: tuple[tuple[str, type], ...] = ()
+    folder: Path | None = None
+
+
+ACTIVE: ContextVar[Own] = ContextVar("own", default=Own())  # noqa: B039, it is frozen
