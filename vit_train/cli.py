@@ -62,9 +62,10 @@ def _answer(arguments: Sequence[str]) -> int:
 
 
 def _help(topics: Sequence[str]) -> int:
-    from vit_train.config.help import help_about, help_text
+    from vit_train.config.help import first_page, help_about, help_text
 
-    print(help_about(topics[0]) if topics else help_text(), end="")
+    topic = topics[0] if topics else ""
+    print(help_text() if topic == "all" else help_about(topic) if topic else first_page(), end="")
     return 0
 
 

@@ -11,7 +11,7 @@ from vit_train.errors import ConfigError
     [
         (
             "model.depht=3",
-            "model.depht=3: there is no key model.depht; did you mean model.depth; vit-train --help lists",
+            "model.depht=3: there is no key model.depht; did you mean model.depth; vit-train --help all lists",
         ),
         ("+model.depht=3", "+model.depht=3: there is no key model.depht; did you mean model.depth"),
         ("++train.epoch=3", "++train.epoch=3: there is no key train.epoch; did you mean train.epochs"),

@@ -80,7 +80,7 @@ def test_good_values_arrive_with_their_types():
         (
             "inner.rat",
             1,
-            "inner.rat: there is no key inner.rat; did you mean inner.rate; vit-train --help lists all keys",
+            "inner.rat: there is no key inner.rat; did you mean inner.rate; vit-train --help all lists all keys",
         ),
         ("inner", 3, "inner=3: is a section; set one of its keys, such as inner.rate"),
     ],
@@ -120,11 +120,11 @@ def test_a_section_is_the_variant_that_its_name_says():
         (3, "shape=3: is a section; set one of its keys, such as shape.name"),
         (
             {"name": "circle", "radius": 2, "side": 1},
-            "shape.side=1: is no key of shape=circle; it is one of shape=square; vit-train --help lists all keys",
+            "shape.side=1: is no key of shape=circle; it is one of shape=square; vit-train --help all lists all keys",
         ),
         (
             {"name": "circle", "radus": 2},
-            "shape.radus=2: is no key of shape=circle; did you mean shape.radius; vit-train --help lists all keys",
+            "shape.radus=2: is no key of shape=circle; did you mean shape.radius; vit-train --help all lists all keys",
         ),
     ],
 )

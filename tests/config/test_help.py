@@ -1,8 +1,9 @@
 import pytest
 
+from vit_train.config.arguments import kinds
 from vit_train.config.convert import keys_of
 from vit_train.config.groups import groups
-from vit_train.config.help import help_about, help_text
+from vit_train.config.help import first_page, help_about, help_text
 from vit_train.config.schema import Config, SweepConfig
 from vit_train.errors import ConfigError
 
@@ -25,13 +26,18 @@ def test_each_model_stands_with_its_own_keys():
     assert "  model.head_units = [1024,256]" in LINES
 
 
-def test_every_group_stands_with_its_options():
+def test_the_first_page_is_one_screen_with_every_option():
+    lines = first_page().splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    words = " ".join(first_page().split())
     for group, options in groups().items():
-        assert any(line.split(maxsplit=1) == [group, ", ".join(options)] for line in LINES), group
-
-
-def test_six_examples():
-    assert sum(line.startswith("  vit-train ") for line in LINES[LINES.index("Examples") :]) == 6
+        assert f"{group} {', '.join(options)}" in words or len(options) == 1, group
+    commands = [line.split("   ")[0].split(" ...")[0].split()[1:] for line in lines if line.startswith("  vit-train ")]
+    assert len(commands) >= 10
+    for arguments in commands:
+        for key in (each.split("=")[0] for each in arguments if "=" in each):
+            assert key in kinds() or key in groups() or key == "KEY", key
 
 
 def test_defaults_are_shown_as_typed():
@@ -41,10 +47,16 @@ def test_defaults_are_shown_as_typed():
 
 
 def test_help_about_a_section_or_a_part_of_a_key():
-    assert help_about("optimizer").startswith("Keys of optimizer")
+    assert help_about("optimizer").startswith("Options of optimizer\n  adamw")
+    assert help_about("train").startswith("Keys of train ")
     assert "train.epochs" not in help_about("model")
     found = help_about("learning_rate")
     assert "  optimizer.learning_rate = " in found
     assert "model.depth" not in found
+    assert help_about("train.epochs").splitlines()[1:2] == ["  train.epochs = 100"]
+    assert help_about("train.epochs").count("\n") == 3
+    assert "projection_dim" not in help_about("model=resnet50v2")
+    assert "\n  vit_tiny          ViT-Ti/16 at 224 pixels" in help_about("model")
+    assert help_about("experiment").startswith("Options of experiment\n  compact ")
     with pytest.raises(ConfigError, match=r"^--help modle: there is no key modle"):
         help_about("modle")

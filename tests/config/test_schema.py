@@ -110,7 +110,7 @@ def test_a_config_cannot_be_changed():
         (["model=resnet50v2", "model.image_size=24"], "model.image_size=24: must be at least 32"),
         (
             ["model.heads=3", "model=resnet50v2"],
-            "model.heads=3: is no key of model=resnet50v2; it is one of model=vit; vit-train --help lists all keys",
+            "model.heads=3: is no key of model=resnet50v2; it is one of model=vit; vit-train --help all lists all keys",
         ),
         (
             ["experiment=quickstart", "model=resnet50v2"],

@@ -118,7 +118,11 @@ def parse(text: str, several: bool = False) -> Override:
     With `several` it may be one of a sweep, and have more than one value.
     """
     if "=" not in text and not text.startswith("~"):
-        hint = f"did you mean {' or '.join(options)}" if (options := meant(text)) else "vit-train --help lists all keys"
+        hint = (
+            f"did you mean {' or '.join(options)}"
+            if (options := meant(text))
+            else "vit-train --help all lists all keys"
+        )
         raise ConfigError(f"'{text}': is not KEY=VALUE; {hint}")
     try:
         return OverridesParser.create().parse_overrides([as_grammar(text, several)])[0]

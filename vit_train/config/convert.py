@@ -187,7 +187,7 @@ def _choose(sections: list[Any], values: Any, section: str) -> Any:
             f"; it is one of {hint}" if hint else nearest(f"{section}.{other}", [f"{section}.{k}" for k in keys[name]])
         )
         raise ConfigError(f"{section}.{other}={show(values[other])}: is no key of {section}={name}{hint}; vit-train "
-                          "--help lists all keys")  # fmt: skip
+                          "--help all lists all keys")  # fmt: skip
     return named[name]
 
 
@@ -216,7 +216,7 @@ _VALUE_SYNONYMS = {
 
 def unknown_key(text: str, name: str, known: Iterable[str]) -> ConfigError:
     """The error for a key `name`, typed as `text`, that does not exist: names the nearest one that does."""
-    return ConfigError(f"{text}: there is no key {name}{nearest_key(name, known)}; vit-train --help lists all keys")
+    return ConfigError(f"{text}: there is no key {name}{nearest_key(name, known)}; vit-train --help all lists all keys")
 
 
 def nearest_key(name: str, known: Iterable[str]) -> str:

@@ -1,78 +1,99 @@
 """`vit-train --help`, from the config dataclasses and conf/*.yaml. Needs no Hydra, so it answers at once."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from vit_train.config.arguments import kinds
 from vit_train.config.convert import describe, flattened, hints_of, keys_of, names_of, show, unknown_key, variants
-from vit_train.config.groups import groups, read_yaml
+from vit_train.config.groups import config_folder, groups, own_folders, read_yaml
 from vit_train.config.schema import Config, SweepConfig
+from vit_train.text import one_line
 
 _HEAD = """\
-vit-train trains Vision Transformers on small images and leaves a run directory with a report.
+vit-train trains Vision Transformers: vit-train [GROUP=OPTION | KEY=VALUE ...]
 
-  vit-train [GROUP=OPTION ...] [KEY=VALUE ...]     train; without arguments the keras.io reference on CIFAR-100
-  vit-train -m KEY=A,B ... [sweep.jobs=N]          one run for each combination, each in a process of its own
-  vit-train -m sweep.trials=N KEY=interval(A,B)    Bayesian search over lists, ranges and intervals
-  vit-train -m sweep=NAME ...                      a ready sweep or search
-  vit-train -m sweep.launcher=slurm|ray ...        on a cluster
-  vit-train -m sweep.resume=DIR                    continue with a sweep; auto instead of DIR takes the newest such one
-  vit-train --cfg job [...]                        print the resolved config and stop
-  vit-train --config RUN/config.yaml [KEY=VALUE]   train again as an earlier run did
-  vit-train --config-dir DIR GROUP=OPTION ...      with options of your own in DIR/GROUP, beside those in conf/GROUP
-  vit-train --version | --help [TOPIC]             TOPIC: a section such as model, or a part of a key
+  vit-train experiment=quickstart               a first run: half a minute
+  vit-train dataset=cifar100 model.depth=8      the keras.io reference
+  vit-train dataset=folder dataset.root=PATH    your pictures: PATH/CLASS/*
+  vit-train experiment=finetune init=RUN ...    from weights trained already
+  vit-train resume=auto ...                     continue the newest such run
+  vit-train --config RUN/config.yaml ...        train as an earlier run did
+  vit-train -m model.depth=4,8 seed=1,2 ...     a sweep: each combination
+  vit-train -m sweep.trials=9 KEY=interval(A,B) ...     a search
+  vit-train plugin=FILE model=NAME ...          a model of your own, in Python
+  vit-train --cfg job ...                       print the config and stop
+  vit-train --help model | train.epochs | all   a group, a key, all keys
 
-Examples
-  vit-train experiment=quickstart                              half a minute on a CPU; no network
-  vit-train dataset=cifar100 model.depth=8                     the reference, 100 epochs
-  vit-train dataset=cifar10 dataset.fraction=0.1 train.epochs=5 train.early_stopping.patience=2
-  vit-train compute.backend=jax compute.precision=bfloat16 augment.placement=device
-  vit-train resume=auto dataset=cifar100                       continue where the newest such run was stopped
-  vit-train -m model.depth=4,8 optimizer.learning_rate=1e-3,3e-4
-
-Tab completion: eval "$(vit-train -sc install=bash)", or zsh, or fish.
 """
-
 _WORDS = {"minimum": ">=", "above": ">", "maximum": "<=", "below": "<"}
 
 
+def first_page() -> str:
+    """What people need first, on one screen: usage, and the groups with their options."""
+    choices = {group: options for group, options in groups().items() if len(options) > 1}
+    lines = [
+        textwrap.fill(", ".join(options), 80, initial_indent=f"  {group:<12}", subsequent_indent=" " * 14)
+        for group, options in choices.items()
+    ]
+    keys = ", ".join(group for group in groups() if group not in choices)
+    last = f"Keys alone are in {keys}. Options of your own: conf/GROUP/NAME.yaml, --config-dir."
+    return f"{_HEAD}Groups\n" + "\n".join([*lines, "", textwrap.fill(last, 80), ""])
+
+
 def help_text() -> str:
-    """The whole page: usage, groups, and every key with its default, type, limits, meaning and unit."""
-    lines = [_HEAD, "Groups (GROUP=OPTION)"]
-    lines += [f"  {group:<12}{', '.join(options)}" for group, options in groups().items()]
-    main = read_yaml("config")
-    for title, section, prefix, option in _sections(main["defaults"]):
-        values = flattened(read_yaml(option), prefix)
-        lines += ["", f"Keys of {title} (default; type; meaning)", *_keys(keys_of(section, prefix), values)]
-    others = [key for key in keys_of(Config) if "." not in key[0]]
-    lines += ["", "Other keys", *_keys(others, flattened(main))]
-    own = [key for key in keys_of(SweepConfig, "sweep.") if not key[0].startswith("sweep.launcher.")]
-    values = flattened(read_yaml("sweep"), "sweep.")
-    lines += ["", "Keys of sweep, only with -m (default; type; meaning)", *_keys(own, values)]
-    for section in variants(hints_of(SweepConfig)["launcher"]):
-        values = flattened(read_yaml(f"sweep/launcher/{names_of(section)[0]}"), "sweep.launcher.")
-        title = f"Keys of sweep.launcher={names_of(section)[0]}, only with -m (default; type; meaning)"
-        lines += ["", title, *_keys(keys_of(section, "sweep.launcher."), values)]
-    lines += ["", "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.", ""]
-    return "\n".join(lines)
+    """All of it: usage, groups, and every key with its default, type, limits, meaning and unit."""
+    codes = "Exit codes: 0 done, 2 config, 3 data, 4 checkpoint, 5 loss not finite, 130 and 143 stopped.\n"
+    return "\n".join([first_page(), *("\n".join(block) + "\n" for block in _blocks()), codes])
 
 
 def help_about(topic: str) -> str:
-    """The keys of one section, such as `model` or `sweep`, or those with `topic` in their names.
+    """Options and keys of a group, such as `model` or `model=vit`; one key, or the keys with `topic` in their names.
 
     Raises ConfigError if there are none.
     """
-    blocks = [block.splitlines() for block in help_text().split("\n\n") if re.match("Keys of|Other keys", block)]
-    topic = topic.split("=")[0]
-    found = [block for block in blocks if re.match(rf"Keys of {re.escape(topic)}\b", block[0])]
+    blocks = list(_blocks())
+    title = rf"Keys of {re.escape(topic)}\b"
+    found = [block for block in blocks if re.match(title, block[0])]
     if not found:
-        for title, *lines in blocks:
-            keys = list(zip(lines[::2], lines[1::2], strict=True))
-            if inside := [line for key in keys if topic in key[0].split(" =")[0] for line in key]:
-                found.append([title, *inside])
+        topic = topic.split("=")[0]
+        keys = [(block[0], *pair) for block in blocks for pair in zip(block[1::2], block[2::2], strict=True)]
+        named = [(title, key.split()[0], key, about) for title, key, about in keys]
+        exact = [each for each in named if each[1] == topic] or [each for each in named if topic in each[1]]
+        titles = dict.fromkeys(title for title, *_ in exact)
+        found = [[title, *(line for each in exact if each[0] == title for line in each[2:])] for title in titles]
+    if topic in groups() and len(groups()[topic]) > 1:
+        found.insert(0, [f"Options of {topic}", *_options(topic)])
     if not found:
-        raise unknown_key(f"--help {topic}", topic, [name for name, _, _ in keys_of(Config)])
+        raise unknown_key(f"--help {topic}", topic, [*kinds(), *groups()])
     return "\n\n".join("\n".join(block) for block in found) + "\n"
+
+
+def _options(group: str) -> Iterator[str]:
+    """Each option of a group with the first line of its file's comment."""
+    for option in groups()[group]:
+        files = [folder / group / f"{option}.yaml" for folder in (config_folder(), *own_folders())]
+        text = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
+        comments = [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# @")]
+        yield f"  {option:<17} {one_line(comments[0]) if comments else ''}".rstrip()
+
+
+def _blocks() -> Iterator[list[str]]:
+    """A title and the lines of its keys, two for each, for every section and variant."""
+    main = read_yaml("config")
+    for title, section, prefix, option in _sections(main["defaults"]):
+        values = flattened(read_yaml(option), prefix)
+        yield [f"Keys of {title} (default; type; meaning)", *_keys(keys_of(section, prefix), values)]
+    others = [key for key in keys_of(Config) if "." not in key[0]]
+    yield ["Other keys", *_keys(others, flattened(main))]
+    own = [key for key in keys_of(SweepConfig, "sweep.") if not key[0].startswith("sweep.launcher.")]
+    yield ["Keys of sweep, only with -m (default; type; meaning)", *_keys(own, flattened(read_yaml("sweep"), "sweep."))]
+    for section in variants(hints_of(SweepConfig)["launcher"]):
+        name = names_of(section)[0]
+        values = flattened(read_yaml(f"sweep/launcher/{name}"), "sweep.launcher.")
+        title = f"Keys of sweep.launcher={name}, only with -m (default; type; meaning)"
+        yield [title, *_keys(keys_of(section, "sweep.launcher."), values)]
 
 
 def _sections(defaults: list[Any]) -> Iterator[tuple[str, type, str, str]]:
