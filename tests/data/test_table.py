@@ -124,8 +124,8 @@ WORDS = {
 }
 # How a good folder and its table are broken, and how the sentence goes on after the table's path.
 BROKEN = {
-    "no table": (lambda folder: None, ": cannot be read (No such file or directory); fix that, or set dataset.root"),
-    "a folder": (lambda folder: (folder / "labels.csv").mkdir(), ": is a folder, and dataset=table takes a file; set"),
+    "no table": (lambda folder: None, ": cannot be read (No such file or directory); fix that, or name another file"),
+    "a folder": (lambda folder: (folder / "labels.csv").mkdir(), ": is a folder; name the file, or use dataset=folder"),
     "nothing": (as_text(lambda text: ""), ": has no column called path, file, filename,"),
     "no rows": (as_text(lambda text: text.split("\n")[0]), ": has no rows after the first, which names the columns"),
     "another delimiter": (

@@ -93,6 +93,7 @@ ELSEWHERE = {
     "outputs",
     "resume",
     "dataset.max_pixels",
+    "dataset.exclude",  # test_exclude.py
     *(f"dataset.{kind}_column" for kind in ("path", "label", "split")),  # test_table.py
 }
 ELSEWHERE |= {

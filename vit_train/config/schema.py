@@ -64,12 +64,19 @@ class DatasetConfig(AnyDatasetConfig):
     split_column: str | None = key(
         "column that says train, test or val; null takes split, part, ..., if there is one", absent=None
     )
+    exclude: str | None = key(
+        "file with paths, relative to the folder or table, of pictures to leave out, such as exclude.csv of vit-runs "
+        "check",
+        absent=None,
+    )
 
     def __post_init__(self) -> None:
         if self.name != "table":
             for column in ("path_column", "label_column", "split_column"):
                 if (value := getattr(self, column)) is not None:
                     raise ConfigError(f"dataset.{column}={value}: is for dataset=table, and not for {self.name}")
+        if self.exclude is not None and self.name not in ("folder", "table"):
+            raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset=folder and table, not for {self.name}")
         if self.name in _OWN and self.root is None:
             raise ConfigError(f"dataset.root=null: dataset={self.name} needs {_OWN[self.name]}; set dataset.root=PATH")
         if self.name in ("folder", "table") and self.validation == "last":

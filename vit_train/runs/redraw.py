@@ -48,8 +48,9 @@ def redraw(path: Path) -> list[str]:
             except CheckpointError as error:
                 notes.append(f"the figures of the model are not made again: {error}")
             try:
-                root = data_root(run, config.dataset.root)
-                here = dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, root=root))
+                data = config.dataset
+                root, exclude = data_root(run, data.root), data_root(run, data.exclude)
+                here = dataclasses.replace(config, dataset=dataclasses.replace(data, root=root, exclude=exclude))
                 dataset = sources.load_dataset(here)
                 require_same_data(run, dataset.fingerprint)
                 training, _ = split.split_validation(dataset, config.dataset.validation, config.seed)
