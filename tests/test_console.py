@@ -97,3 +97,10 @@ def test_a_table_that_fits_folds_its_text_only(narrow):
     assert max(map(len, lines)) <= 40
     assert any("91.2%" in line for line in lines)
     assert not any(line.split() == ["picture"] for line in lines)
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, "a\n\\x1bb\n"), (False, "a\n\x1bb\n")])
+def test_a_text_keeps_its_lines_in_a_terminal_too(monkeypatch, capsys, terminal, shown):
+    monkeypatch.setattr(console, "stdout", Console(force_terminal=terminal))
+    console.put_lines("a\n\x1bb\n")
+    assert capsys.readouterr().out == shown

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vit_train.errors import CheckpointError, VitTrainError
-from vit_train.text import one_line, to_resume
+from vit_train.text import lines, one_line, to_resume
 
 logger = logging.getLogger("vit_train")
 _WIDEST = 1000  # a line in a file, where nothing needs to be folded
@@ -156,6 +156,12 @@ def put(text: str) -> None:
     """A line on stdout: printable in a terminal; elsewhere as it is, for the program that reads it."""
     _forget()
     print(one_line(text) if stdout.is_terminal else text)
+
+
+def put_lines(text: str) -> None:
+    """A text on stdout, ready for a file; in a terminal with visible characters only, and its line breaks."""
+    _forget()
+    print(lines(text) if stdout.is_terminal else text, end="")
 
 
 def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1, ruled: bool = True) -> None:

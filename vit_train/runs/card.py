@@ -2,18 +2,17 @@
 
 import argparse
 import re
-import sys
 from typing import Any
 
 import yaml
 
 from vit_train.config.schema import Config
+from vit_train.console import put_lines
 from vit_train.errors import ConfigError
 from vit_train.report import pages, writer
 from vit_train.report.writer import Report
 from vit_train.rundir import records
 from vit_train.rundir.find import find_run
-from vit_train.text import lines
 
 # Name of a data set here -> what the Hub, and people, call it.
 _DATASETS = {"cifar10": ("uoft-cs/cifar10", "CIFAR-10"), "cifar100": ("uoft-cs/cifar100", "CIFAR-100")}
@@ -31,8 +30,7 @@ def run(options: argparse.Namespace) -> int:
     data = _DATASETS.get(report.dataset, (None, own))[1]
     more = {"title": _name(report), "data": data, "base": _base_model(config.init)}
     head = yaml.safe_dump(metadata(report, config, options.license), sort_keys=False, allow_unicode=True)
-    text = f"---\n{head}---\n\n{pages.render('card.md.j2', report, found, config, [], **more)}"
-    print(lines(text) if sys.stdout.isatty() else text)
+    put_lines(f"---\n{head}---\n\n{pages.render('card.md.j2', report, found, config, [], **more)}\n")
     return 0
 
 

@@ -4,7 +4,6 @@ import argparse
 import csv
 import io
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from vit_train.console import print_table, say_error
+from vit_train.console import print_table, put_lines, say_error
 from vit_train.data.folder import SUFFIXES
 from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
 from vit_train.rundir.find import find_run
 from vit_train.runs.loading import load
-from vit_train.text import csv_cell, lines
+from vit_train.text import csv_cell
 
 _BATCH = 64
 
@@ -120,4 +119,4 @@ def _print_csv(predictions: list[Prediction]) -> None:
     for prediction in predictions:
         classes = [field for name, probability in prediction.classes for field in (csv_cell(name), probability)]
         writer.writerow([csv_cell(prediction.picture), *classes])
-    print(lines(text.getvalue()) if sys.stdout.isatty() else text.getvalue(), end="")
+    put_lines(text.getvalue())

@@ -11,7 +11,7 @@ from vit_train.config.groups import built_in
 from vit_train.config.plugins import own_options
 from vit_train.config.recipes import merged, parts, section
 from vit_train.config.schema import Config
-from vit_train.console import put
+from vit_train.console import put_lines
 from vit_train.errors import ConfigError
 from vit_train.rundir.find import find_run
 from vit_train.text import as_they_stand, one_line
@@ -24,8 +24,10 @@ def run(options: argparse.Namespace) -> int:
     found = find_run(options.run, options.outputs)
     config = load_config(file=str(found.config))
     name = one_line(found.path.name)
-    put(f"# @package _global_\n# Trains as {name} did; as conf/experiment/NAME.yaml for vit-train experiment=NAME.")
-    put(written_as_recipe(config).rstrip())
+    put_lines(
+        f"# @package _global_\n# Trains as {name} did; as conf/experiment/NAME.yaml for vit-train experiment=NAME.\n"
+    )
+    put_lines(written_as_recipe(config).rstrip() + "\n")
     return 0
 
 
