@@ -76,6 +76,42 @@ def _keras(backend: str, precision: str, *options: str) -> dict[str, Command]:
     return {f"Keras on {backend}, {precision}": command}
 
 
+def recipes(quick: bool) -> list[Group]:
+    """Training images per second of the recipe `fast`, whose first half sees 24 pixels."""
+    groups = []
+    for size, precision in ((32, "float32"), (24, "float32"), (32, "bfloat16")):
+        base = [f"--precision={precision}", f"--batch-size={8 if quick else 128}", f"--steps={1 if quick else 16}"]
+        keys = ["experiment=fast", "train.low_resolution=null", "train.low_resolution_epochs=0"]
+        ours = {
+            f"vit-train on {backend}": _python("ours", *base, f"--backend={backend}", *keys, f"model.image_size={size}")
+            for backend in ("tensorflow", "jax")
+        }
+        torch = _python("fast_torch", *base, f"--image-size={size}")
+        commands = {**ours, "PyTorch": torch, "PyTorch, compiled": [*torch, "compile"]}
+        groups.append(Group(f"{size} pixels, {precision}", commands, rounds=1 if quick else 7))
+    return groups[:1] if quick else groups
+
+
+def finetune(quick: bool) -> list[Group]:
+    """Images per second of pretrained models at 224 pixels: features, and training of all weights."""
+    groups = []
+    for name, task in (
+        ("vit_small", "train"),
+        ("vit_small", "features"),
+        ("vit_tiny", "train"),
+        ("vit_tiny", "features"),
+    ):
+        size = 32 if quick else 224
+        base = [f"--batch-size={2 if quick else 16}", f"--steps={1 if quick else 2}", f"--image-size={size}"]
+        keys = [f"model={name}", f"model.image_size={size}"]
+        ours = ["ours", "optimizer.clip_norm=1", "augment=none"] if task == "train" else ["ending", "features"]
+        commands = {"vit-train": _python(*ours, *base, *keys)}
+        for library in ("timm", "transformers"):
+            commands[library] = _python("backbone_torch", library, name, task, *base)
+        groups.append(Group(f"{name}, {task}", commands, rounds=1 if quick else 7))
+    return groups[:2] if quick else groups
+
+
 def pipeline(quick: bool) -> list[Group]:
     """Images per second of the input pipeline alone."""
     size = ["--batch-size=8", "--steps=2"] if quick else ["--batch-size=256", "--steps=40"]
@@ -139,7 +175,7 @@ def _growing(what: str, steps: int, sizes: dict[int, str], options: str) -> Grou
 
 
 def _python(module: str, *arguments: str) -> Command:
-    python = TORCH if module == "plain_torch" else sys.executable
+    python = TORCH if module.endswith("torch") else sys.executable
     return [str(python), "-m", f"benchmarks.{module}", *arguments]
 
 
@@ -147,4 +183,13 @@ def _launch(command: Command) -> Command:
     return [sys.executable, "-m", "benchmarks.launch", *command]
 
 
-PARTS = {"throughput": throughput, "pipeline": pipeline, "start": start, "end": end, "growth": growth, "gpu": gpu}
+PARTS = {
+    "throughput": throughput,
+    "recipes": recipes,
+    "finetune": finetune,
+    "pipeline": pipeline,
+    "start": start,
+    "end": end,
+    "growth": growth,
+    "gpu": gpu,
+}

@@ -1,7 +1,8 @@
-"""A worker for what follows training: ending.py KIND [OPTIONS of turns.py].
+"""A worker for what is done without training: ending.py KIND [OPTIONS of turns.py] [KEY=VALUE ...].
 
 Kinds: `ours` finds the test figures of random images as a run does, `keras` does it by `evaluate` of the model of
-plain_keras.py, and `report` draws the figures and writes the pages of a short run on the digits.
+plain_keras.py, `features` are those of train.cache_features, and `report` draws the figures and writes the pages of a
+short run on the digits.
 """
 
 import tempfile
@@ -17,11 +18,12 @@ from vit_train.machine import backend
 
 
 def main() -> None:
-    options, (kind,) = turns.settings()
+    options, (kind, *keys) = turns.settings()
     with tempfile.TemporaryDirectory() as outputs:
         if kind == "keras":
             keras(options)
-        work = report(outputs) if kind == "report" else ours(options)
+        works = {"ours": ours, "features": lambda options: features(options, keys), "report": lambda _: report(outputs)}
+        work = works[kind](options)
         work()
         turns.first_step_done()
         turns.warm(1 if kind == "report" else options.images)
@@ -44,6 +46,26 @@ def ours(options: Any) -> Callable[[], object]:
     return lambda: evaluate(predict(deployed, raw_batches(examples, options.batch_size).as_numpy_iterator()))
 
 
+def features(options: Any, keys: list[str]) -> Callable[[], object]:
+    """What a frozen network makes of images, batch by batch."""
+    config = load_config([f"compute.precision={options.precision}", *keys])
+    backend.configure(config.compute, config.seed)
+    import keras as library
+
+    from vit_train.models import build
+
+    network = build.build_model(config.model, 100)
+    frozen = library.Model(network.input, network.get_layer("logits").input)
+    images = random_images(options.images, options.image_size)[0].astype("float32")
+    size = options.batch_size
+
+    def work() -> None:
+        for first in range(0, len(images), size):
+            np.asarray(frozen.predict_on_batch(images[first : first + size]))
+
+    return work
+
+
 def keras(options: Any) -> NoReturn:
     """Keras' own evaluation, to the end of all turns."""
     from benchmarks import plain_keras
@@ -61,10 +83,10 @@ def keras(options: Any) -> NoReturn:
         evaluate(turns.done)
 
 
-def random_images(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [count, 32, 32, 3], and labels below 100."""
+def random_images(count: int, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 [count, size, size, 3], and labels below 100."""
     random = np.random.default_rng(0)
-    return random.integers(0, 256, (count, 32, 32, 3), np.uint8), random.integers(0, 100, count, np.int32)
+    return random.integers(0, 256, (count, size, size, 3), np.uint8), random.integers(0, 100, count, np.int32)
 
 
 def report(outputs: str) -> Callable[[], object]:

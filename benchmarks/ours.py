@@ -23,18 +23,22 @@ def main() -> None:
                 f"compute.precision={options.precision}",
                 f"train.batch_size={options.batch_size}",
                 f"train.steps_per_epoch={options.steps}",
-                f"model.depth={options.depth}",
+                *(
+                    []
+                    if any("experiment=" in each or "model=" in each for each in rest)
+                    else [f"model.depth={options.depth}"]
+                ),
                 "train.checkpoint.every='1000 epochs'",
                 f"outputs={outputs}",
                 *rest,
             ]
         )
         backend.configure(config.compute, config.seed)
-        train(config, options.images)
+        train(config, options.images, options.image_size)
 
 
-def train(config: Any, count: int) -> None:
-    """Trains on `count` random images until there are no more turns."""
+def train(config: Any, count: int, size: int) -> None:
+    """Trains on `count` random images of `size` pixels until there are no more turns."""
     from vit_train.data.images import Examples
     from vit_train.rundir.layout import RunDir
     from vit_train.training.distribution import Devices
@@ -59,7 +63,7 @@ def train(config: Any, count: int) -> None:
         turns.wait()
 
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
+    images = random.integers(0, 256, (count, size, size, 3), np.uint8)
     training = Examples(images, random.integers(0, 100, count, np.int32))
     devices = Devices(config)
     network, model, _ = new_model(config, training, [str(number) for number in range(100)], devices)

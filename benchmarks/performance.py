@@ -11,6 +11,8 @@ from benchmarks.measures import Growth, Result, ratios, slope, speeds
 BEGIN = "<!-- written by make bench -->"
 TITLES = {
     "throughput": ("Training, images per second", "make bench"),
+    "recipes": ("Training with `experiment=fast`, images per second", "make bench"),
+    "finetune": ("Pretrained models at 224 pixels, images per second", "make bench-finetune"),
     "pipeline": ("Input pipeline, images per second", "make bench"),
     "start": ("Start, seconds", "make bench"),
     "end": ("Evaluation, images per second, and report, seconds", "make bench"),

@@ -23,7 +23,8 @@ def settings() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=1, help="of one turn")
-    parser.add_argument("--depth", type=int, default=8, help="blocks of the network")
+    parser.add_argument("--depth", type=int, default=8, help="blocks of the network of the keras.io example")
+    parser.add_argument("--image-size", type=int, default=32, help="side of the random images, in pixels")
     parser.add_argument("--images", type=int, help="in all (default: those of one turn)")
     options, rest = parser.parse_known_args()
     options.images = options.images or options.steps * options.batch_size
