@@ -110,14 +110,24 @@ def test_accuracy_with_and_without_the_copies(root, made, capsys):
     assert "--run latest: its test set is not that of" in capsys.readouterr().err
 
 
-def test_all_files_that_cannot_be_read_are_listed(root, capsys):
-    for path in ("train/cat/0.png", "test/Cat/1.png"):
+def test_files_that_cannot_be_read_are_listed_and_the_others_looked_at(root, capsys):
+    for path in ("train/cat/0.png", "test/Cat/2.png"):
         (root / path).write_bytes(b"")
-    assert vit_runs(["check", str(root)]) == 3
-    assert "(bad files in all: 2); they are listed in check/exclude.csv\n" in capsys.readouterr().err
-    found = [(row["path"], row["kind"]) for row in rows("exclude")]
-    assert found == [("train/cat/0.png", "unreadable"), ("test/Cat/1.png", "unreadable")]
-    assert rows("findings")[0]["reason"] == f"{root}/train/cat/0.png: is empty, it has 0 bytes; replace or remove it"
+    assert vit_runs(["check", str(root)]) == 0
+    output = capsys.readouterr().out
+    assert "│ cannot be read        │     - │    - │         2 │" in output
+    assert "│ all                   │    17 │    9 │         7 │" in output
+    unreadable = [row for row in rows("findings") if row["kind"] == "unreadable"]
+    assert [row["path"] for row in unreadable] == ["train/cat/0.png", "test/Cat/2.png"]
+    assert unreadable[0]["reason"] == f"{root}/train/cat/0.png: is empty, it has 0 bytes; replace or remove it"
+    excluded = {row["path"] for row in rows("exclude")}
+    assert {"train/cat/0.png", "test/Cat/2.png", "train/cat/leak.png"} < excluded
+    assert len(excluded) == 7
+    # What is left out is then neither read nor found, and is left out still.
+    assert vit_runs(["check", str(root), "dataset.exclude=check/exclude.csv"]) == 0
+    assert not {row["kind"] for row in rows("findings")} & {"unreadable", "leak", "label", "copy", "blank"}
+    assert {row["path"] for row in rows("exclude")} == excluded
+    assert "│ all                   │    13 │    8 │         0 │" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """dataset.exclude: pictures that are left out."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -20,11 +21,10 @@ def without(listing: Listing, exclude: str | None, root: Path) -> Listing:
     """
     if exclude is None:
         return listing
-    file = expanded(exclude)
-    named = read_columns(file, {"path": None}) if names_paths(file) else _lines(file)
+    named = named_in(exclude)
     place_of = {os.path.abspath(path): place for place, path in enumerate(listing.paths)}  # noqa: PTH100
     folder = os.path.abspath(root)  # noqa: PTH100
-    paths = [os.path.normpath(os.path.join(folder, from_csv_cell(path))) for path in named.cells["path"]]  # noqa: PTH118
+    paths = [os.path.normpath(os.path.join(folder, path)) for path in named.cells["path"]]  # noqa: PTH118
     named.require(
         [path in place_of for path in paths],
         lambda place: f"{named.cells['path'][place]} is no picture of the data set; paths are relative to {root}",
@@ -33,10 +33,17 @@ def without(listing: Listing, exclude: str | None, root: Path) -> Listing:
     labels, parts = listing.labels[kept], listing.parts[kept]
     for part, label in sorted({*zip(listing.parts.tolist(), listing.labels.tolist(), strict=True)}):
         if not ((parts == part) & (labels == label)).any():
-            raise DataError(f"{file}: leaves class '{listing.class_names[label]}' without a picture in the part "
+            raise DataError(f"{named.file}: leaves class '{listing.class_names[label]}' without a picture in the part "
                             f"{PART_NAMES[part][0]}; leave out fewer")  # fmt: skip
-    note = f"note: {len(listing.paths) - len(kept):,} pictures are left out, as {file} says"
+    note = f"note: {len(listing.paths) - len(kept):,} pictures are left out, as {named.file} says"
     return Listing([listing.paths[place] for place in kept], labels, parts, listing.class_names, (*listing.notes, note))
+
+
+def named_in(exclude: str) -> Columns:
+    """The paths in the column `path` of a CSV file, or in the lines of a text file."""
+    file = expanded(exclude)
+    found = read_columns(file, {"path": None}) if names_paths(file) else _lines(file)
+    return dataclasses.replace(found, cells={"path": [from_csv_cell(path) for path in found.cells["path"]]})
 
 
 def _lines(file: Path) -> Columns:

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import dataclasses
 import io
 import os
 from collections import Counter
@@ -16,10 +17,11 @@ from vit_train.config.schema import Config
 from vit_train.console import print_table, put, say
 from vit_train.data import sources
 from vit_train.data.check import BadFiles
+from vit_train.data.exclude import named_in
 from vit_train.data.images import Dataset
 from vit_train.data.roots import expanded
 from vit_train.data.survey import Part, survey
-from vit_train.errors import CheckpointError, ConfigError, DataError
+from vit_train.errors import CheckpointError, ConfigError
 from vit_train.files import replace_file
 from vit_train.rundir import records
 from vit_train.rundir.find import find_run
@@ -27,24 +29,22 @@ from vit_train.runs import check_page
 from vit_train.runs.findings import KINDS, Finding, alike_names, find
 from vit_train.text import csv_cell, setting, some
 
+Row = tuple[str, str, str, str, str]  # of findings.csv and exclude.csv: path, kind, part, class, reason
 _KNOWN = ("cifar10", "cifar100", "digits")
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints a summary and writes a page and two tables; the last line on stdout is the page's path."""
     config = _config(options.data, options.settings)
-    try:
-        dataset = sources.load_dataset(config)
-    except BadFiles as error:
-        bad = [(os.path.relpath(path, _root(config)), "unreadable", "", "", why) for path, why in error.faults.items()]
-        _write(options.output, {"findings.csv": bad, "exclude.csv": bad})
-        raise DataError(f"{error}; they are listed in {options.output / 'exclude.csv'}") from error
+    given = named_in(config.dataset.exclude).cells["path"] if config.dataset.exclude else []
+    left_out = [(path, "given", "", "", f"as {config.dataset.exclude} says") for path in given]
+    dataset, unreadable = _load(config, options.output, left_out)
     right = _right(options, dataset) if options.run else None
     for note in dataset.notes:
         say(note)
     parts = survey(dataset, _root(config))
     findings = find(parts, dataset.class_names)
-    summary = summary_rows(parts, findings)
+    summary = summary_rows(parts, findings, len(unreadable))
     put(f"{sum(map(len, parts)):,} pictures in {len(dataset.class_names):,} classes")
     header = ["pictures", *(part.name for part in parts), "leave out"]
     print_table(header, summary)
@@ -55,8 +55,8 @@ def run(options: argparse.Namespace) -> int:
     if accuracies:
         print_table(_ACCURACY, accuracies)
     rows = [_row(each, parts, dataset) for each in findings]
-    left_out = [row for row, each in zip(rows, findings, strict=True) if each.leave_out]
-    _write(options.output, {"findings.csv": rows, "exclude.csv": left_out})
+    left_out += [*unreadable, *(row for row, each in zip(rows, findings, strict=True) if each.leave_out)]
+    _write(options.output, {"findings.csv": [*unreadable, *rows], "exclude.csv": left_out})
     page = check_page.render(dataset, parts, findings, header, summary, notes, (_ACCURACY, accuracies))
     replace_file(options.output / "check.html", page)
     put(str(options.output / "check.html"))
@@ -79,9 +79,23 @@ def _root(config: Config) -> Path:
     return root.parent if root.is_file() else root
 
 
-def summary_rows(parts: Sequence[Part], findings: Sequence[Finding]) -> list[list[str]]:
+def _load(config: Config, output: Path, left_out: Sequence[Row]) -> tuple[Dataset, list[Row]]:
+    """The data set without files that cannot be read, and rows for these, which exclude.csv has after `left_out`."""
+    try:
+        return sources.load_dataset(config), []
+    except BadFiles as error:
+        root = _root(config)
+        bad = [(os.path.relpath(path, root), "unreadable", "", "", why) for path, why in error.faults.items()]
+    _write(output, {"exclude.csv": [*left_out, *bad]})
+    dataset = dataclasses.replace(config.dataset, exclude=str(output / "exclude.csv"))
+    return sources.load_dataset(dataclasses.replace(config, dataset=dataset)), bad
+
+
+def summary_rows(parts: Sequence[Part], findings: Sequence[Finding], unreadable: int) -> list[list[str]]:
     """Rows [what, how many pictures of each part, how many of these are to be left out]; first, all pictures."""
-    rows = [["all", *(f"{len(part):,}" for part in parts), f"{len({*_left_out(findings)}):,}"]]
+    rows = [["all", *(f"{len(part):,}" for part in parts), f"{len({*_left_out(findings)}) + unreadable:,}"]]
+    if unreadable:
+        rows.append(["cannot be read", *("-" for _ in parts), f"{unreadable:,}"])
     for kind, name in KINDS.items():
         own = [each for each in findings if each.kind == kind]
         counts = Counter(part for part, _ in {(each.part, each.row) for each in own})
@@ -130,14 +144,14 @@ def with_and_without(right: npt.NDArray[np.bool_], findings: Sequence[Finding]) 
     ]
 
 
-def _row(finding: Finding, parts: Sequence[Part], dataset: Dataset) -> tuple[str, ...]:
+def _row(finding: Finding, parts: Sequence[Part], dataset: Dataset) -> Row:
     """A row of findings.csv."""
     part = next(part for part in parts if part.name == finding.part)
     label = dataset.class_names[part.source.labels[finding.row]]
     return part.names[finding.row], finding.kind, part.name, label, finding.reason
 
 
-def _write(folder: Path, tables: Mapping[str, Sequence[Sequence[str]]]) -> None:
+def _write(folder: Path, tables: Mapping[str, Sequence[Row]]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, rows in tables.items():

@@ -45,6 +45,7 @@ def render(
             sections.append({"name": name, "meaning": _MEANING[kind], "count": len(own), "shown": shown, "kind": kind})
     return pages.template("check.html.j2").render(
         name=dataset.name,
+        files=dataset.train.paths is not None,
         header=header,
         summary=summary,
         notes=notes,
