@@ -85,19 +85,6 @@ def test_the_resolved_config_is_printed(vit_train):
     assert vit_train("dataset=digits", "model.depth=2", "--cfg", "job").stdout == result.stdout
 
 
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        ("vit-train data", {"dataset=", "dataset."}),
-        ("vit-train dataset=", {"dataset=cifar10", "dataset=cifar100", "dataset=digits"}),
-        ("vit-train model.de", {"model.depth="}),
-    ],
-)
-def test_tab_completion(vit_train, line, offered):
-    result = vit_train("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
-    assert offered <= set(result.stdout.split())
-
-
 def test_a_run_ends_with_table_and_run_directory(vit_train, tmp_path):
     result = vit_train(*TINY, "figures=false")
     assert result.returncode == 0, result.stderr

@@ -12,6 +12,7 @@ sweep runs
 __init__
 single
 run
+completion
 command_line
 training report
 models data machine

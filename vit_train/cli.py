@@ -24,8 +24,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if arguments[:1] in (["-sc"], ["--shell-completion"]):
-        return _complete()
+    if arguments[:1] in (["--candidates"], ["--completion"]):
+        return _complete(*arguments)
     from vit_train.config import plugins
 
     with plugins.named_in(arguments):
@@ -94,11 +94,11 @@ def _show_config(overrides: Sequence[str], file: str | None) -> int:
     return 0
 
 
-def _complete() -> int:
-    """Tab completion, which Hydra does from the same files; it reads the arguments of the process."""
-    import hydra
+def _complete(asked: str, *words: str) -> int:
+    """What a shell asks while somebody types, and what it evaluates to do so."""
+    from vit_train import completion
 
-    from vit_train.config.groups import config_folder
-
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(lambda _: None)()
+    if asked == "--candidates":
+        return completion.print_candidates(words, completion.of_train)
+    print(completion.script(words[0] if words else ""), end="")
     return 0

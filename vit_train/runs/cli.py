@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from vit_train.command_line import Parser, answered, prepare_process
@@ -46,6 +47,11 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one verb and returns its exit code."""
 
     def work() -> int:
+        if arguments[:1] == ["--candidates"]:
+            from vit_train.completion import print_candidates
+            from vit_train.runs import complete
+
+            return print_candidates(arguments[1:], partial(complete.candidates, parser()))
         options = parser().parse_args(arguments)
         # Only the verb asked for is imported, so that those that read files never wait for TensorFlow.
         with _plugins(getattr(options, "plugin", ())):

@@ -24,11 +24,15 @@ class Reference:
     test: dict[str, float]
 
 
+def names() -> list[str]:
+    """The published runs that there are."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
 def load_reference(name: str) -> Reference:
     """The published run of that name; raises ConfigError, with the known names, if there is none."""
-    known = sorted(path.stem for path in _FOLDER.glob("*.yaml"))
-    if name not in known:
-        raise ConfigError(f"--reference {name}: must be one of {', '.join(known)}{nearest(name, known)}")
+    if name not in names():
+        raise ConfigError(f"--reference {name}: must be one of {', '.join(names())}{nearest(name, names())}")
     about = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     with (_FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
