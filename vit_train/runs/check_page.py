@@ -18,8 +18,8 @@ _SHOWN = 24  # of each kind
 _MEANING = {
     "leak": "A model knows the copy of what it has learnt, so that test or validation figures look too good. The copy "
     "to leave out is the one to learn from.",
-    "label": "One of the two labels is wrong. Both pictures are to be left out, unless they are for the test; better "
-    "is to correct the label.",
+    "label": "One of the two labels is wrong. Both pictures are to be left out if both are to learn from; better is to "
+    "correct the label.",
     "copy": "They count twice, and may fall on both sides when validation pictures are drawn. All but the first are to "
     "be left out.",
     "blank": "Nothing can be learnt from one colour.",

@@ -16,6 +16,7 @@ _EPILOG = """\
 RUN is a path, a part of the run's name that no other has, or `latest`.
 
   vit-runs list
+  vit-runs watch
   vit-runs show latest
   vit-runs card latest --license apache-2.0 > README.md
   vit-runs recipe latest > conf/experiment/mine.yaml
@@ -85,6 +86,9 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     """The verbs that only read files."""
     verb = _add(verbs, "list", "listing", "a table of all runs")
     verb.add_argument("--json", action="store_true", help="print it as JSON")
+
+    verb = _add(verbs, "watch", "watch", "a table of the runs in training, renewed until there is none")
+    verb.add_argument("--every", metavar="SECONDS", type=_seconds, default=5, help="(default: %(default)s)")
 
     verb = _add(verbs, "show", "show", "the report of a run, and where its files are")
     verb.add_argument("run", metavar="RUN")
@@ -165,6 +169,13 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
         help="keras is for vit_train.load_model, the others need nothing of vit-train",
     )
     verb.add_argument("--output", metavar="PATH", type=Path, help="(default: in the run's folder exports/)")
+
+
+def _seconds(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
+    return int(text)
 
 
 def _top(text: str) -> int | None:

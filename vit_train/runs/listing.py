@@ -59,11 +59,15 @@ def summarize(run: RunDir, outputs: Path) -> Summary:
     )
 
 
+def short_name(name: str) -> str:
+    """Month to second, which fit into a line of 80 columns, and by which find_run nearly always knows the run."""
+    short = re.findall(r"\d\d-\d\d/\d\d-\d\d-\d\d", name)  # of a sweep's run the last is its own
+    return short[-1] if short else name
+
+
 def _row(summary: Summary) -> list[str]:
-    # Month to second fit into a line of 80 columns, and find_run nearly always knows the run by them.
-    short = re.findall(r"\d\d-\d\d/\d\d-\d\d-\d\d", summary.name)  # of a sweep's run the last is its own
     return [
-        short[-1] if short else summary.name,
+        short_name(summary.name),
         summary.dataset or "-",
         summary.model or "-",
         summary.state,
