@@ -17,6 +17,7 @@ OTHER = {
     "dataset.root": ["/nowhere"],  # an error with digits
     "dataset.fraction": ["0.3"],
     "dataset.train_fraction": ["0.5"],
+    "dataset.sampling": ["balanced"],
     "dataset.validation": ["0.3"],
     "augment.flip": ["false"],
     "augment.rotation": ["0.3"],

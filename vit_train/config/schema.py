@@ -69,6 +69,10 @@ class DatasetConfig(AnyDatasetConfig):
         "check",
         absent=None,
     )
+    sampling: Literal["uniform", "balanced"] = key(
+        "uniform shows every training image once an epoch, balanced as many of each class, small ones again and again",
+        absent="uniform",
+    )
 
     def __post_init__(self) -> None:
         if self.name != "table":
@@ -186,6 +190,19 @@ class Config:
             raise ConfigError(
                 f"schedule.warmup='{warmup}': is longer than the training of train.epochs={self.train.epochs}"
             )
+
+        if self.dataset.sampling == "balanced":
+            self._require_balance()
+
+    def _require_balance(self) -> None:
+        for name, clashes, reason in (
+            ("loss.class_weights=balanced", self.loss.class_weights == "balanced", "makes up for uneven classes, too"),
+            ("train.cache_features=true", self.train.cache_features, "goes through every image once an epoch"),
+            ("train.reshuffle=false", not self.train.reshuffle, "would never show most images of a large class"),
+            (f"augment.repeats={self.augment.repeats}", self.augment.repeats > 1, "repeats images by another rule"),
+        ):
+            if clashes:
+                raise ConfigError(f"dataset.sampling=balanced: does not go with {name}, which {reason}; change one")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in YAML; `convert(Config, config.to_dict())` gives the same config."""

@@ -14,6 +14,7 @@ from vit_train.data.augmentation.apply import Parameters, apply
 from vit_train.data.augmentation.draw import draw, resolve, unvaried
 from vit_train.data.augmentation.mixing import draw_mix, mix_targets
 from vit_train.data.images import ImageSource
+from vit_train.data.sampling import balanced, images_per_epoch
 from vit_train.errors import DataError
 from vit_train.text import to_resume
 
@@ -32,14 +33,14 @@ def training_batches(
     train: ImageSource, config: Config, first: int, last: int, size: int | None = None
 ) -> tf.data.Dataset:
     """Batches number `first` to `last` - 1 of a run, in order and augmented; of `size` pixels or model.image_size."""
-    labels, count = tf.constant(train.labels), len(train)
-    steps = steps_per_epoch(count, config)
+    labels = tf.constant(train.labels)
+    steps = steps_per_epoch(images_per_epoch(train.labels, config), config)
     seed, size, augment = config.seed, size or config.model.image_size, config.augment
     classes = int(train.labels.max()) + 1  # a split leaves no class without an image to learn from
 
     def batch(step: tf.Tensor) -> Any:
         epoch = step // steps
-        examples, draw_number = _examples(step, count, config)
+        examples, draw_number = _examples(step, train.labels, config)
         images, targets = _read(train, examples), tf.gather(labels, examples)
         parameters = resolve(images, draw(augment, seed, examples, draw_number, train.size, size))
         if augment.mixes:
@@ -55,7 +56,7 @@ def feature_batches(features: tf.Tensor, labels: tf.Tensor, config: Config, firs
     """As `training_batches` of images that are not varied, with their features, float32 [N, ...], in their place."""
 
     def batch(step: tf.Tensor) -> Any:
-        examples, _ = _examples(step, len(labels), config)
+        examples, _ = _examples(step, labels.numpy(), config)
         return tf.gather(features, examples), tf.gather(labels, examples)
 
     return _made_ahead(tf.data.Dataset.range(first, last), batch)
@@ -70,12 +71,16 @@ def features_in_order(features: tf.Tensor, labels: tf.Tensor, batch_size: int) -
     return _made_ahead(tf.data.Dataset.range(0, len(labels), batch_size), batch)
 
 
-def _examples(step: tf.Tensor, count: int, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
+def _examples(step: tf.Tensor, labels: np.ndarray, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
     """The examples of a step of the run, int64 [B], and for each the number of its draw, int64 [B] or []."""
+    count = images_per_epoch(labels, config)
     steps, batch_size = steps_per_epoch(count, config), config.train.batch_size
-    start = step % steps * batch_size
+    epoch, start = step // steps, step % steps * batch_size
     positions = tf.range(start, tf.minimum(start + batch_size, count), dtype=tf.int64)
-    return _order(positions, step // steps, count, config)
+    examples, number = _order(positions, epoch, count, config)
+    if config.dataset.sampling == "balanced":
+        return balanced(examples, epoch, labels, config.seed)
+    return examples, number
 
 
 def _order(positions: tf.Tensor, epoch: tf.Tensor, count: int, config: Config) -> tuple[tf.Tensor, tf.Tensor]:

@@ -18,6 +18,7 @@ from vit_train.config.schema import Config
 from vit_train.config.training import LossConfig
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import steps_per_epoch
+from vit_train.data.sampling import images_per_epoch
 from vit_train.errors import ConfigError
 from vit_train.metrics import Metric
 from vit_train.models.resample import Augment, augmentation_inputs
@@ -33,7 +34,8 @@ def compile_model(
     """The network to be trained on `training`; raises ConfigError if a class with a weight is not in `class_names`."""
     weights = class_weights(config.loss, training.labels, class_names)
     model = _with_augmentation(network, config, training.size, config.model.image_size)
-    optimizer = build_optimizer(config, model, steps_per_epoch(len(training), config))
+    steps = steps_per_epoch(images_per_epoch(training.labels, config), config)
+    optimizer = build_optimizer(config, model, steps)
     # Keras makes its variables with the first batch; a checkpoint is restored before that.
     optimizer.build(model.trainable_variables)
     return _compile(model, optimizer, CrossEntropy(config.loss.label_smoothing, weights))

@@ -13,6 +13,7 @@ from vit_train.config.schema import Config
 from vit_train.console import say
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import evaluation_batches, sharded, steps_per_epoch, training_batches
+from vit_train.data.sampling import images_per_epoch
 from vit_train.errors import CheckpointError, Interrupted, NonFiniteLoss
 from vit_train.metrics import TRAINING, VALIDATION
 from vit_train.progress import TrainingDisplay
@@ -62,7 +63,8 @@ class Trainer:
         self.model, self.training, self.config, self.settings, self.run = model, training, config, config.train, run
         self.early, self.cached = early, cached
         self.running = model  # the one of these that was in `fit` or `evaluate` last
-        self.steps = steps_per_epoch(len(training), config)
+        self.images = images_per_epoch(training.labels, config)
+        self.steps = steps_per_epoch(self.images, config)
         self.devices = devices
         self.validation = sharded(evaluation_batches(validation, config), devices.count)
         self.log: Callable[[list[Row]], None] = lambda rows: None
@@ -172,7 +174,7 @@ class Trainer:
                 batches, steps_per_epoch=end - progress.step, callbacks=[self.watcher], **options
             ).history
             self.require_finite_steps()
-            images = min(len(self.training), self.steps * self.settings.batch_size)
+            images = min(self.images, self.steps * self.settings.batch_size)
             speed = images / (time.monotonic() - self.epoch_began)
             progress.trained = measured({name: values[0] for name, values in logs.items()}, TRAINING)
             progress.trained["images_per_second"] = speed
