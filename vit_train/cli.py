@@ -26,6 +26,11 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments[:1] in (["--candidates"], ["--completion"]):
         return _complete(*arguments)
+    if arguments in (["--help"], ["-h"], ["help"]):
+        from vit_train.config.usage import first_page  # reads no key, so it answers at once
+
+        print(first_page(), end="")
+        return 0
     from vit_train.config import plugins
 
     with plugins.named_in(arguments):
@@ -62,10 +67,9 @@ def _answer(arguments: Sequence[str]) -> int:
 
 
 def _help(topics: Sequence[str]) -> int:
-    from vit_train.config.help import first_page, help_about, help_text
+    from vit_train.config.help import help_about, help_text
 
-    topic = topics[0] if topics else ""
-    print(help_text() if topic == "all" else help_about(topic) if topic else first_page(), end="")
+    print(help_about(topics[0]) if topics and topics[0] != "all" else help_text(), end="")
     return 0
 
 

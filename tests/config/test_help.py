@@ -3,8 +3,9 @@ import pytest
 from vit_train.config.arguments import kinds
 from vit_train.config.convert import keys_of
 from vit_train.config.groups import groups
-from vit_train.config.help import first_page, help_about, help_text
+from vit_train.config.help import help_about, help_text
 from vit_train.config.schema import Config, SweepConfig
+from vit_train.config.usage import first_page
 from vit_train.errors import ConfigError
 
 LINES = help_text().splitlines()

@@ -119,3 +119,40 @@ def test_a_run_is_written_as_a_recipe(here, capsys):
     assert vit_runs(["recipe", "latest"]) == 0
     write(here, "conf/experiment/mine", capsys.readouterr().out)
     assert load_config(["experiment=mine"]) == config
+
+
+PARTIAL = "dataset: digits\nmodel:\n  projection_dim: 32\n  heads: 2\ntrain:\n  epochs: 7\n"
+
+
+def test_a_file_that_says_a_part_goes_over_the_defaults(here):
+    path = write(here, "mine", PARTIAL)
+    arguments = ["dataset=digits", "model.projection_dim=32", "model.heads=2", "train.epochs=7"]
+    assert load_config(file=str(path)) == load_config(arguments)
+    config = load_config(["model=resnet50v2", "dataset=cifar10", "train.epochs=3"], str(write(here, "b", "seed: 3\n")))
+    assert (config.model.name, config.dataset.name, config.train.epochs, config.seed) == ("resnet50v2", "cifar10", 3, 3)
+    config = load_config(["seed=1"], str(write(here, "c", "experiment: quickstart\nseed: 3\ntrain: {epochs: 2}\n")))
+    assert config == load_config(["experiment=quickstart", "seed=1", "train.epochs=2"])
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        (
+            "seed: 3\nmodel:\n  depht: 2\n",
+            [],
+            "{path}:3: model.depht=2: is no key of model=vit; did you mean model.depth",
+        ),
+        ("train:\n  epochs: many\n", [], "{path}:2: train.epochs=many: must be a whole number"),
+        ("seed: 3\nmodel: vti\n", [], "{path}:2: model=vti: must be one of "),
+        ("sede: 3\n", [], "{path}:1: sede: there is no key sede; did you mean seed"),
+        ("experiment: probe\n", [], "init: is missing"),
+        ("seed: 3\nseed: 4\n", [], "{path}: cannot be read (line 2: seed is there twice)"),
+        ("plugin: evil.py\n", [], "{path}: needs code of its own, evil.py, "),
+        ("train:\n  epochs: 7\n", ["train.epochs=-1"], "train.epochs=-1: must be at least"),
+    ],
+)
+def test_a_mistake_in_it_is_said_with_its_line(here, text, arguments, message):
+    path = write(here, "mine", text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(arguments, str(path))
+    assert str(caught.value).startswith(message.format(path=path))

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vit_train.config import plugins
 from vit_train.config.arguments import as_grammar, meant
-from vit_train.config.convert import convert, former_names, keys_of, nearest, unknown_key
+from vit_train.config.convert import convert, flattened, former_names, keys_of, nearest, unknown_key
 from vit_train.config.follow import with_model_of
 from vit_train.config.groups import config_folder, groups, line_of, own_file, own_folders
 from vit_train.config.saved import VERSION, reason
@@ -31,7 +31,8 @@ MOST_RUNS = 1000  # of a sweep; checking a config takes a tenth of a second
 def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follow: bool = True) -> Config:
     """The config for command-line arguments such as ["dataset=digits", "model.depth=2"]; raises ConfigError.
 
-    With `file`, a run's resolved config.yaml takes the place of the defaults; only keys can be overridden then. With an
+    With `file`, a run's resolved config.yaml takes the place of the defaults; only keys can be overridden then. A file
+    that leaves keys out goes over the defaults, and may name options of groups, as in `model: resnet50v2`. With an
     argument init=FILE the model follows that file, unless `follow` is false.
     """
     for text in overrides:
@@ -39,22 +40,32 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follo
     if file is not None:
         return _from_file(Path(file), overrides, follow)
     try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            values: typing.Any = OmegaConf.to_container(
-                compose("config", [*_own_search_path(), *map(_forced, overrides)]), resolve=True
-            )
-    except yaml.MarkedYAMLError as error:  # of a recipe that someone has edited
-        name = error.problem_mark.name if error.problem_mark else config_folder()
-        raise ConfigError(f"{name}: cannot be read ({reason(error)})") from None
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        values: typing.Any = OmegaConf.to_container(_composed(overrides), resolve=True)
+    except OmegaConfBaseException as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
-    if values["init"] == "REQUIRED":  # OmegaConf's own mark of what is missing would not replace the default
-        raise ConfigError("init: is missing, and this recipe starts from trained weights; set init=RUN or init=FILE")
+    _require_init(values)
     plugins.require_named(values, "this recipe")
     try:
         return convert(Config, _following(values, overrides) if follow else values)
     except ConfigError as error:
         raise _with_own_file(error, overrides) from None
+
+
+def _composed(overrides: Sequence[str]) -> typing.Any:
+    """The defaults with options and keys over them, as OmegaConf has them: references to other keys are still such."""
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            return compose("config", [*_own_search_path(), *map(_forced, overrides)])
+    except yaml.MarkedYAMLError as error:  # of a recipe that someone has edited
+        name = error.problem_mark.name if error.problem_mark else config_folder()
+        raise ConfigError(f"{name}: cannot be read ({reason(error)})") from None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
+
+
+def _require_init(values: typing.Any) -> None:
+    if values["init"] == "REQUIRED":  # OmegaConf's own mark of what is missing would not replace the default
+        raise ConfigError("init: is missing, and this recipe starts from trained weights; set init=RUN or init=FILE")
 
 
 def _own_search_path() -> list[str]:
@@ -88,6 +99,8 @@ def _following(values: typing.Any, overrides: Sequence[str]) -> typing.Any:
 def _from_file(path: Path, overrides: Sequence[str], follow: bool) -> Config:
     """The config of a config.yaml, of whatever version, with keys overridden; an error of the file's own names it."""
     saved = read_saved(path)
+    if saved.partial is not None:
+        return _over_defaults(path, saved.partial, overrides, follow)
     saved.note_if_newer()
     keys = []
     try:
@@ -105,6 +118,35 @@ def _from_file(path: Path, overrides: Sequence[str], follow: bool) -> Config:
         if str(error).startswith((*keys, str(path))):
             raise
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _over_defaults(path: Path, given: dict[str, typing.Any], overrides: Sequence[str], follow: bool) -> Config:
+    """The config of a file that says a part, with options and keys overridden; its mistakes are said with the line."""
+    options = {group: name for group, name in given.items() if group in groups() and isinstance(name, str)}
+    keys = {key: value for key, value in given.items() if key not in options}
+    typed = [parse(text) for text in overrides]
+    chosen = [text for text, override in zip(overrides, typed, strict=True) if override.key_or_group in groups()]
+    try:
+        for group, name in options.items():
+            _check(f"{group}={name}", parse(f"{group}={name}"))
+        taken = {override.key_or_group for override in typed}
+        base = _composed([*(f"{group}={name}" for group, name in options.items() if group not in taken), *chosen])
+        OmegaConf.set_struct(base, False)
+        values = OmegaConf.merge(base, as_they_stand(keys))
+        for override in typed:
+            if override.key_or_group not in groups():
+                OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
+        plain: typing.Any = OmegaConf.to_container(values, resolve=True)
+        _require_init(plain)
+        plugins.require_named(plain, str(path))
+        said = [f"{name}=null" for name in (*options, *flattened(keys))]
+        return convert(Config, _following(plain, [*said, *overrides]) if follow else plain)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {_first_line(error)}") from None
+    except ConfigError as error:
+        key = str(error).split("=")[0].split(":")[0]
+        line = None if key in [override.key_or_group for override in typed] else line_of(path, key)
+        raise ConfigError(f"{path}:{line}: {error}") if line else error from None
 
 
 def to_yaml(config: Config) -> str:

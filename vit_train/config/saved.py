@@ -31,6 +31,7 @@ _MOST_LEVELS = 20
 class Saved:
     """Plain values, nested by section, with today's names and with what the file's silence on a newer key meant.
 
+    `partial` is what a file says that leaves out keys which every run's has, as it stands there; else it is None.
     `ignored` are the dotted keys of a newer version that this one does not know.
     """
 
@@ -38,6 +39,7 @@ class Saved:
     values: dict[str, Any]
     version: int
     ignored: tuple[str, ...]
+    partial: dict[str, Any] | None = None
 
     @property
     def newer(self) -> bool:
@@ -66,11 +68,14 @@ def read(path: Path) -> Saved:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
+    versioned = "version" in values
     version = values.pop("version", 1)
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ConfigError(f"{path}: version={one_line(str(version))}: must be a whole number from 1 on")
     ignored = tuple(_without_unknown(Config, values)) if version > VERSION else ()
-    return Saved(path, in_todays_keys(Config, values), version, ignored)
+    found = in_todays_keys(Config, values)
+    partial = None if versioned or _complete(Config, found) else values
+    return Saved(path, found, version, ignored, partial)
 
 
 def in_todays_keys(section: Any, values: Any) -> Any:
@@ -90,6 +95,18 @@ def in_todays_keys(section: Any, values: Any) -> Any:
         if inner := _variant(hints[field.name], found.get(field.name, {})):
             found[field.name] = in_todays_keys(inner, found.get(field.name, {}))
     return found
+
+
+def _complete(section: Any, values: dict[str, Any]) -> bool:
+    """Whether a section has every key, as far as it can be told which those are."""
+    hints = hints_of(section)
+    for field in fields(section):
+        if field.name not in values:
+            return False
+        inner, value = _variant(hints[field.name], values[field.name]), values[field.name]
+        if inner and not (isinstance(value, dict) and _complete(inner, value)):
+            return False
+    return True
 
 
 def _variant(kind: Any, values: Any) -> Any:
