@@ -6,6 +6,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from data.test_folder import write_classes
+from data.test_table import HEADER, rows_of, write_table
 
 from vit_train.config.compose import load_config
 from vit_train.data.images import Examples
@@ -201,3 +203,30 @@ def test_what_is_compressed_has_to_fit_into_memory(tmp_path, monkeypatch):
         load(tmp_path / "x.npz")
     np.savez(tmp_path / "x.npz", **KERAS)
     assert len(load(tmp_path / "x.npz").train) == 48
+
+
+def test_folder_table_and_npz_give_the_same_batches_to_the_bit(tensorflow, tmp_path):
+    from vit_train.data.pipeline import training_batches
+
+    root, small = tmp_path / "pets", ("model.image_size=8", "model.patch_size=4", "train.batch_size=4")
+    for part in ("train", "test"):
+        write_classes(root / part, ["cat", "dog"], 5, seed=len(part))
+    write_table(root / "labels.csv", [HEADER, *rows_of(root)])
+    found = [load_all(load_config([f"dataset={kind}", f"dataset.root={path}", *small]))
+             for kind, path in (("folder", root), ("table", root / "labels.csv"))]  # fmt: skip
+    arrays = {}
+    for name, part in (("train", found[0].train), ("test", found[0].test)):
+        labels = np.array(found[0].class_names)[part.labels]
+        arrays |= {f"x_{name}": all_of(part), f"y_{name}": labels}
+    np.savez(tmp_path / "pets.npz", **arrays)
+    found.append(load(tmp_path / "pets.npz"))
+    config = load_config(["dataset=digits", "augment=trivial", "augment.mixup=0.5", *small])
+    by_folder, *others = ([*training_batches(data.train, config, 0, 6)] for data in found)
+    for by_other in others:
+        for mine, theirs in zip(by_folder, by_other, strict=True):
+            for a, b in zip(mine, theirs, strict=True):
+                np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for data in found[1:]:
+        assert data.class_names == found[0].class_names
+        np.testing.assert_array_equal(all_of(data.test), all_of(found[0].test))
+        np.testing.assert_array_equal(data.train.statistics(), found[0].train.statistics())
