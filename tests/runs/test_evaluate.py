@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from vit_train.runs.cli import run as vit_runs
@@ -16,6 +17,20 @@ def test_the_figures_are_those_of_the_report(trained, capsys):
     shares = [f"{test['accuracy']:.2%}", f"{test['top5_accuracy']:.2%}"]
     assert line == ["test", str(report["split"]["test"]), f"{test['loss']:.4f}", *shares]
     assert {path: path.stat().st_mtime_ns for path in trained.path.rglob("*")} == before
+
+
+def test_with_flip_the_mean_logits_of_an_image_and_its_mirror_image_decide(trained, capsys):
+    from vit_train.data import sources
+    from vit_train.rundir import records
+    from vit_train.runs.loading import load
+
+    assert vit_runs(["evaluate", str(trained.path), "--tta", "flip"]) == 0
+    model, _ = load(trained)
+    test = sources.load_dataset(records.load_config(trained)).test
+    logits = sum(np.asarray(model(images)) for images in (test.images, test.images[:, :, ::-1])) / 2
+    right = np.mean(logits.argmax(axis=1) == test.labels)
+    assert f"│ test, tta=flip │     {len(test)} │" in (printed := capsys.readouterr().out)
+    assert f"{right:.2%}" in printed
 
 
 def test_a_data_set_named_is_taken_whole(trained, capsys):

@@ -139,6 +139,7 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     _add_plugin(verb)
     verb.add_argument("--dataset", metavar="NAME", help="another data set with the same classes, all of its test set")
     verb.add_argument("--root", metavar="PATH", help="where the data set's files are, as dataset.root")
+    verb.add_argument("--tta", choices=["flip"], help="decide by the mean logits of each image and its mirror image")
 
     verb = _add(verbs, "predict", "predict", "the likeliest classes of one's own pictures")
     verb.add_argument("run", metavar="RUN")

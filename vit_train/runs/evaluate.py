@@ -34,8 +34,9 @@ def run(options: argparse.Namespace) -> int:
     _require_fit(dataset, names, model.input_shape[1:3])
     with pipeline.data_errors():
         batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
-        scores = evaluate(predict(model, batches.as_numpy_iterator()))
-    print_table(RESULT_HEADER, [result_row("test", len(dataset.test), scores)])
+        scores = evaluate(predict(model, batches.as_numpy_iterator(), mirror=options.tta == "flip"))
+    part = "test" if options.tta is None else f"test, tta={options.tta}"
+    print_table(RESULT_HEADER, [result_row(part, len(dataset.test), scores)])
     return 0
 
 

@@ -10,12 +10,18 @@ from vit_train.rundir.predictions import Predictions, join
 PLACES = 5
 
 
-def predict(model: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Predictions:
-    """What a Keras model from images to logits says of `batches` of (images, labels).
+def predict(model: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]], mirror: bool = False) -> Predictions:
+    """What a Keras model from images [B, H, W, C] to logits says of `batches` of (images, labels).
 
-    Only one batch's logits are kept at a time.
+    With `mirror` it says it by the mean of the logits of each image and of its mirror image. Only one batch's logits
+    are kept at a time.
     """
-    return join(from_logits(np.asarray(model.predict_on_batch(images)), labels) for images, labels in batches)
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        found = np.asarray(model.predict_on_batch(images))
+        return (found + np.asarray(model.predict_on_batch(images[:, :, ::-1]))) / 2 if mirror else found
+
+    return join(from_logits(logits(images), labels) for images, labels in batches)
 
 
 def from_logits(logits: np.ndarray, labels: np.ndarray) -> Predictions:
