@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vit_train.config.convert import key
     from vit_train.config.models import AnyModelConfig as ModelKeys
-    from vit_train.config.plugins import dataset, model
+    from vit_train.config.registration import dataset, model
     from vit_train.config.schema import AnyDatasetConfig as DatasetKeys
     from vit_train.config.schema import Config
     from vit_train.data.images import Dataset, Examples
@@ -31,9 +31,9 @@ _LATER = {
     "DatasetKeys": "config.schema:AnyDatasetConfig",
     "Examples": "data.images:Examples",
     "ModelKeys": "config.models:AnyModelConfig",
-    "dataset": "config.plugins:dataset",
+    "dataset": "config.registration:dataset",
     "key": "config.convert:key",
-    "model": "config.plugins:model",
+    "model": "config.registration:model",
 }
 
 

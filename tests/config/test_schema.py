@@ -12,9 +12,9 @@ from vit_train.errors import ConfigError
 
 # Frozen: users' commands and scripts hold these names. A change here is a change in the changelog.
 KEYS = """
-dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.validation dataset.max_pixels
+dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.validation dataset.sampling dataset.max_pixels
 dataset.path_column dataset.label_column dataset.split_column
-dataset.exclude dataset.sampling
+dataset.exclude
 augment.flip augment.rotation augment.zoom augment.shear augment.translate augment.crop_padding augment.crop_scale
 augment.crop_ratio augment.policy augment.num_ops augment.magnitude augment.magnitude_std augment.erase
 augment.erase_area augment.erase_ratio augment.repeats augment.mixup augment.cutmix augment.mix_probability

@@ -28,7 +28,7 @@ def test_only_what_differs_is_shown(made, tmp_path, capsys):
     assert config == [
         ["model.depth", "2", "8"],
         ["model.head_units", "[2048,1024]", "[]"],
-        ["optimizer.groups", "[]", "[{match:bias,learning_rate:null,decay:0}]"],
+        ["optimizer.groups", "[]", "[{match:bias,decay:0}]"],
         ["seed", "42", "1"],
     ]
     for expected in (

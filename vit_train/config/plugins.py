@@ -4,119 +4,26 @@ A file is code, and a run directory is data: what a config.yaml, a recipe or a s
 Whoever uses a run that was made with such a file names it again, and its sha256 must be that of then.
 """
 
-import dataclasses
 import hashlib
 import importlib.util
-import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from vit_train.config.arguments import as_grammar, understood
-from vit_train.config.convert import convert, describe, hints_of
-from vit_train.config.groups import built_in
-from vit_train.config.models import AnyModelConfig
 from vit_train.config.own import ACTIVE, Own
-from vit_train.config.schema import AnyDatasetConfig
+from vit_train.config.registration import collected, defaults, name_of
 from vit_train.errors import ConfigError, VitTrainError
 from vit_train.files import read_regular
 from vit_train.text import one_line, quoted_value
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _MOST_BYTES = 2**20
 _BACKENDS = ("keras", "tensorflow", "jax", "torch")
-_BASES: dict[str, type] = {"model": AnyModelConfig, "dataset": AnyDatasetConfig}
-# The values of keys that every model or data set has from the start on, where a file does not give its own.
-_USUAL = {"root": None, "fraction": 1.0, "validation": 0.1, "image_size": 32}
-_registered: ContextVar[list[tuple[str, type]] | None] = ContextVar("registered", default=None)
-
-
-def model(name: str, keys: type) -> Callable[[F], F]:
-    """Registers model=NAME with the keys of a frozen dataclass, a subclass of ModelKeys whose fields are made by `key`.
-
-    The function that it decorates gets them and a KerasTensor of normalised images [B, S, S, 3], S being
-    `model.image_size`, and returns features [B, F] of any width, from which the logits are made.
-    """
-    return _registrar("model", name, keys)
-
-
-def dataset(name: str, keys: type) -> Callable[[F], F]:
-    """Registers dataset=NAME with the keys of a frozen dataclass, a subclass of DatasetKeys with fields made by `key`.
-
-    The function that it decorates gets them and returns a Dataset. The images of all its parts have one size.
-    """
-    return _registrar("dataset", name, keys)
-
-
-def _registrar(group: str, name: str, keys: type) -> Callable[[F], F]:
-    if not re.fullmatch(r"[a-z]\w*", name, re.ASCII):
-        raise ConfigError(f"{group}={name}: must be a name of small letters, digits and underscores")
-    taken = _registered.get() or []
-    if name in built_in()[group] or any((group, name) == (g, _name(kind)) for g, kind in taken):
-        raise ConfigError(f"{group}={name}: is taken; give it another name")
-    _require_keys(group, keys)
-
-    def register(function: F) -> F:
-        kind = dataclasses.make_dataclass(
-            keys.__name__,
-            [("name", Literal[name], dataclasses.field(metadata=_metadata("name", _BASES[group])))],
-            bases=(keys,), frozen=True, kw_only=True, namespace={"own": function, "__module__": keys.__module__},
-        )  # fmt: skip
-        convert(kind, _defaults(kind), f"{group}.")
-        if (found := _registered.get()) is not None:
-            found.append((group, kind))
-        return function
-
-    return register
-
-
-def _require_keys(group: str, keys: Any) -> None:
-    """Raises ConfigError unless it is a dataclass from whose fields keys can be made."""
-    base = _BASES[group]
-    public = {"model": "ModelKeys", "dataset": "DatasetKeys"}[group]
-    if not (issubclass(keys, base) and keys.__dataclass_params__.frozen and "__dataclass_fields__" in vars(keys)):
-        raise ConfigError(f"{keys.__name__}: must be @dataclass(frozen=True, kw_only=True) and a vit_train.{public}")
-    usual = {field.name for field in dataclasses.fields(base)}
-    for field in dataclasses.fields(keys):
-        if field.name in usual and "doc" in field.metadata:
-            continue
-        if "doc" not in field.metadata or field.default is dataclasses.MISSING:
-            raise ConfigError(
-                f"{keys.__name__}.{field.name}: is no key; write {field.name}: TYPE = vit_train.key('its meaning', "
-                "default=VALUE)"
-            )
-        try:
-            describe(hints_of(keys)[field.name])
-        except (KeyError, IndexError):
-            raise ConfigError(
-                f"{keys.__name__}.{field.name}: must be of type int, float, bool, str, Literal[...], tuple[TYPE, ...], "
-                "or one of them or None"
-            ) from None
-
-
-def _metadata(name: str, kind: type) -> Any:
-    return {field.name: field for field in dataclasses.fields(kind)}[name].metadata
-
-
-def _name(kind: type) -> str:
-    return str(hints_of(kind)["name"].__args__[0])
-
-
-def _defaults(kind: type) -> dict[str, Any]:
-    """The values of all keys of a section, as its YAML file would have them."""
-    values: dict[str, Any] = {"name": _name(kind)}
-    for field in dataclasses.fields(kind):
-        if field.name != "name":
-            usual = _USUAL.get(field.name, field.metadata["absent"])
-            values[field.name] = usual if field.default is dataclasses.MISSING else field.default
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 @contextmanager
@@ -158,9 +65,9 @@ def loaded(files: Sequence[str], argument: str = "plugin=") -> Iterator[None]:
     hashes = [(file, _execute(file, kinds, argument)) for file in files]
     with tempfile.TemporaryDirectory(prefix="vit-train-") as folder:
         for group, kind in kinds:
-            path = Path(folder, group, f"{_name(kind)}.yaml")
+            path = Path(folder, group, f"{name_of(kind)}.yaml")
             path.parent.mkdir(exist_ok=True)
-            path.write_text(yaml.safe_dump(_defaults(kind), sort_keys=False), encoding="utf-8")
+            path.write_text(yaml.safe_dump(defaults(kind), sort_keys=False), encoding="utf-8")
         token = ACTIVE.set(Own(tuple(hashes), tuple(kinds), Path(folder)))
         try:
             yield
@@ -184,15 +91,13 @@ def _execute(file: str, kinds: list[tuple[str, type]], argument: str) -> str:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__file__ = file
-    token = _registered.set(kinds)
     sys.modules[spec.name] = module  # where dataclasses and Keras look for it
     sys.meta_path.insert(0, _NO_BACKEND)
     try:
-        with blamed(file):
+        with collected(kinds), blamed(file):
             exec(code, vars(module))
     finally:
         sys.meta_path.remove(_NO_BACKEND)
-        _registered.reset(token)
     if len(kinds) == before:
         raise ConfigError(f"{argument}{file}: registers neither a model nor a data set; see docs/plugins.md")
     return digest
@@ -261,7 +166,7 @@ def require_same(hashes: Any, place: str) -> None:
 
 def own_options(group: str) -> list[str]:
     """The models, or the data sets, of the files that are loaded."""
-    return [_name(kind) for each, kind in ACTIVE.get().kinds if each == group]
+    return [name_of(kind) for each, kind in ACTIVE.get().kinds if each == group]
 
 
 def arguments() -> list[str]:

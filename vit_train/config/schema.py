@@ -43,6 +43,10 @@ class AnyDatasetConfig:
         "test; 'last' takes the last tenth as keras.io does",
         above=0, below=1,
     )  # fmt: skip
+    sampling: Literal["uniform", "balanced"] = key(
+        "uniform shows every training image once an epoch, balanced as many of each class, small ones again and again",
+        absent="uniform",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +72,6 @@ class DatasetConfig(AnyDatasetConfig):
         "file with paths, relative to the folder or table, of pictures to leave out, such as exclude.csv of vit-runs "
         "check",
         absent=None,
-    )
-    sampling: Literal["uniform", "balanced"] = key(
-        "uniform shows every training image once an epoch, balanced as many of each class, small ones again and again",
-        absent="uniform",
     )
 
     def __post_init__(self) -> None:
@@ -227,4 +227,6 @@ def _plain(items: list[tuple[str, Any]]) -> Any:
     values = dict(items)
     if values.keys() == {"value", "unit"}:  # a Duration
         return str(Duration(**values))
+    if "match" in values:  # a ParameterGroup
+        return {name: value for name, value in items if value is not None}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in items}

@@ -61,7 +61,7 @@ def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
         usual = read_yaml(f"dataset/{dataset}") if dataset in groups()["dataset"] else values["dataset"]
         values["dataset"] = usual | {"name": dataset, "root": None, "fraction": 1.0, "validation": 0.1}
     elif root is None:
-        for name in ("root", "exclude"):
+        for name in {"root", "exclude"} & values["dataset"].keys():
             values["dataset"][name] = data_root(run, values["dataset"][name])
     if root is not None:
         values["dataset"]["root"] = root
