@@ -118,3 +118,31 @@ def test_what_cannot_be_adapted_is_named(tiny, group, sentence):
 
     with pytest.raises(ConfigError, match=rf"^optimizer.groups=.*{sentence}"):
         adapt()
+
+
+ON_JAX = """
+import sys
+from conftest import TINY
+from vit_train.config.compose import load_config
+from vit_train.machine import backend
+keys = [*TINY, "compute.backend=jax", "compute.devices=cpu", f"outputs={sys.argv[1]}"]
+config = load_config([*keys, "train.epochs=1"])
+backend.configure(config.compute, config.seed)
+import numpy as np
+from vit_train import load_model
+from vit_train.run import train
+first = train(config)
+second = train(load_config([*keys, f"init={first.run_dir}", "optimizer.learning_rate=0.01", sys.argv[2]]))
+before, after = (load_model(f"{each.run_dir}/model.keras").weights for each in (first, second))
+pairs = [(a, b) for a, b in zip(after, before) if "block" in b.path]
+moved = {b.path.split("block_0/")[-1]: np.asarray(a) - np.asarray(b) for a, b in pairs}
+changed = {path for path, change in moved.items() if change.any()}
+assert changed == {f"attention/{name}/kernel" for name in ("query", "key", "value", "attention_output")}, changed
+singular = np.linalg.svd(moved["attention/query/kernel"].reshape(8, -1), compute_uv=False)
+assert singular[1] > 1e-5 > 1e-6 > singular[2], singular
+"""
+
+
+@pytest.mark.slow
+def test_jax_does_the_same(run_on, tmp_path):
+    run_on("jax", ON_JAX, str(tmp_path), LORA)
