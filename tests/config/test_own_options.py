@@ -92,12 +92,14 @@ def test_a_mistake_of_an_argument_is_none_of_the_file(here):
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
-        ([], 1),
-        (["experiment=fast"], 3),
+        pytest.param([], 1, marks=pytest.mark.slow),
+        pytest.param(["experiment=fast"], 3, marks=pytest.mark.slow),
         (["experiment=compact", "model.projection_dim=96", "seed=3"], 6),
         (["model.projection_dim=128", "model.key_dim=64"], 3),  # which otherwise follows the width
-        (["model=resnet50v2", "optimizer=muon", "augment=rand"], 5),
-        (["experiment=strong", "optimizer=adamw", "optimizer.learning_rate=1e-5"], 6),
+        pytest.param(["model=resnet50v2", "optimizer=muon", "augment=rand"], 5, marks=pytest.mark.slow),
+        pytest.param(
+            ["experiment=strong", "optimizer=adamw", "optimizer.learning_rate=1e-5"], 6, marks=pytest.mark.slow
+        ),
         (["experiment=probe", "init=a b.npz", "loss.label_smoothing=0.2"], 6),
     ],
 )

@@ -63,7 +63,7 @@ def kernels_of(report):
     return {each.path[each.path.index("block") :]: np.asarray(each) for each in network.weights if "block" in each.path}
 
 
-@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("averaged", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_only_what_is_adapted_changes_and_by_a_matrix_of_the_rank(tiny, averaged):
     """Also beside Muon, which takes the other matrices of the blocks, and for the averages of the weights."""
     from vit_train.run import train
