@@ -56,11 +56,7 @@ def main():
             optimizer.step()
         return result.sum().item()
 
-    work(options.batch_size)
-    turns.first_step_done()
-    work(options.images)
-    turns.warm(options.images, library=f"{library}, torch {torch.__version__}")
-    turns.serve(lambda: work(options.images))
+    turns.train(work, options, library=f"{library}, torch {torch.__version__}")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def recipes(quick: bool) -> list[Group]:
     groups = []
     for size, precision in ((32, "float32"), (24, "float32"), (32, "bfloat16")):
         base = [f"--precision={precision}", f"--batch-size={8 if quick else 128}", f"--steps={1 if quick else 16}"]
-        keys = ["experiment=fast", "train.low_resolution=null", "train.low_resolution_epochs=0"]
+        keys = ["--depth=4", "experiment=fast", "train.low_resolution=null", "train.low_resolution_epochs=0"]
         ours = {
             f"vit-train on {backend}": _python("ours", *base, f"--backend={backend}", *keys, f"model.image_size={size}")
             for backend in ("tensorflow", "jax")
@@ -103,7 +103,7 @@ def finetune(quick: bool) -> list[Group]:
     ):
         size = 32 if quick else 224
         base = [f"--batch-size={2 if quick else 16}", f"--steps={1 if quick else 2}", f"--image-size={size}"]
-        keys = [f"model={name}", f"model.image_size={size}"]
+        keys = ["--depth=12", f"model={name}", f"model.image_size={size}"]
         ours = ["ours", "optimizer.clip_norm=1", "augment=none"] if task == "train" else ["ending", "features"]
         commands = {"vit-train": _python(*ours, *base, *keys)}
         for library in ("timm", "transformers"):

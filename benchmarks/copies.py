@@ -61,10 +61,8 @@ CHANGES: dict[str, Change] = {
 
 
 def described(images: list[Image.Image]) -> lookalikes.Descriptions:
-    """As `vit_train.data.survey` makes thumbnails."""
-    side = (lookalikes.SIDE, lookalikes.SIDE)
-    thumbnails = [np.asarray(image.convert("L").resize(side, Image.Resampling.BILINEAR)) for image in images]
-    return lookalikes.describe(np.stack(thumbnails))
+    """As `vit-runs check` describes them."""
+    return lookalikes.describe(np.stack([lookalikes.thumbnail(image) for image in images]))
 
 
 def main() -> None:

@@ -115,12 +115,8 @@ def main():
             average.update_parameters(model)
         return loss.item()
 
-    train(options.batch_size)
-    turns.first_step_done()
-    train(options.images)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    turns.warm(options.images, parameters=f"{parameters:,}", library=f"torch {torch.__version__}")
-    turns.serve(lambda: train(options.images))
+    turns.train(train, options, parameters=f"{parameters:,}", library=f"torch {torch.__version__}")
 
 
 if __name__ == "__main__":

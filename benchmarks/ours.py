@@ -23,11 +23,7 @@ def main() -> None:
                 f"compute.precision={options.precision}",
                 f"train.batch_size={options.batch_size}",
                 f"train.steps_per_epoch={options.steps}",
-                *(
-                    []
-                    if any("experiment=" in each or "model=" in each for each in rest)
-                    else [f"model.depth={options.depth}"]
-                ),
+                f"model.depth={options.depth}",
                 "train.checkpoint.every='1000 epochs'",
                 f"outputs={outputs}",
                 *rest,

@@ -88,12 +88,8 @@ def main():
             optimizer.step()
         return loss.item()  # waits for the device
 
-    train(options.batch_size)
-    turns.first_step_done()
-    train(options.images)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    turns.warm(options.images, parameters=f"{parameters:,}", library=f"torch {torch.__version__}")
-    turns.serve(lambda: train(options.images))
+    turns.train(train, options, parameters=f"{parameters:,}", library=f"torch {torch.__version__}")
 
 
 if __name__ == "__main__":

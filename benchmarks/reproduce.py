@@ -41,10 +41,14 @@ def main() -> int:
     if not wanted:
         parser.error(f"no row is called {' '.join(options.arguments)}; the rows are {', '.join(rows)}")
     for row in wanted:
-        for seed in map(int, str(options.seeds or rows[row]["seeds"]).split(",")):
+        for seed in _seeds(options.seeds or rows[row]["seeds"]):
             if code := _measure(row, seed, rows, options, overrides):
                 return code
     return 0
+
+
+def _seeds(text: object) -> list[int]:
+    return [int(seed) for seed in str(text).split(",")]
 
 
 def _measure(row: str, seed: int, rows: dict[str, Any], options: argparse.Namespace, overrides: list[str]) -> int:
@@ -70,7 +74,7 @@ def _run(row: str, seed: int, rows: dict[str, Any], outputs: Path, overrides: li
         return found, 0
     command = [*rows[row]["arguments"].split(), f"seed={seed}", f"outputs={folder}", "resume=auto", *overrides]
     if source := rows[row].get("init"):
-        run, code = _run(source, int(str(rows[source]["seeds"]).split(",")[0]), rows, outputs, overrides)
+        run, code = _run(source, _seeds(rows[source]["seeds"])[0], rows, outputs, overrides)
         if run is None:
             return None, code
         command.append(f"init={run.path}")

@@ -52,6 +52,15 @@ def done(seconds: float) -> None:
     print(seconds, file=_replies)
 
 
+def train(work: Callable[[int], object], options: argparse.Namespace, **facts: str) -> None:
+    """Takes turns to the end, each `work` on all images; once before it is a step, and once all of them, to be warm."""
+    work(options.batch_size)
+    first_step_done()
+    work(options.images)
+    warm(options.images, **facts)
+    serve(lambda: work(options.images))
+
+
 def serve(work: Callable[[], object]) -> None:
     """Takes turns to the end, each with one call of `work`, which must not return before the result is known."""
     while True:

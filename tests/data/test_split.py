@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 
+from vit_train.config.compose import load_config
 from vit_train.data.images import Dataset, Examples
-from vit_train.data.split import keep_fraction, small_class_notes, split_validation, take_fraction
+from vit_train.data.split import (
+    keep_fraction,
+    small_class_notes,
+    split_validation,
+    take_fraction,
+    training_and_validation,
+)
 from vit_train.errors import ConfigError
 
 
@@ -64,6 +71,8 @@ def test_a_fraction_to_learn_from_is_of_what_validation_leaves(dataset):
     assert set(rows(kept)) < set(rows(training))
     assert rows(kept) == sorted(rows(kept)) != rows(keep_fraction(dataset, training, 0.25, seed=2))
     assert keep_fraction(dataset, training, 1.0, seed=1) is training
+    options = load_config(["dataset=digits", "dataset.validation=0.2", "dataset.train_fraction=0.25"]).dataset
+    assert rows(training_and_validation(dataset, options, seed=1)[0]) == rows(kept)
     with pytest.raises(ConfigError, match=r"^dataset.train_fraction=0.01: leaves class 'b' of three without an image"):
         keep_fraction(dataset, training, 0.01, seed=1)
 

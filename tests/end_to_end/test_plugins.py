@@ -85,6 +85,8 @@ def test_so_is_a_data_set(capsys):
     run = ran(capsys, *SHAPES, *SMALL, *SHORT)
     assert vit_runs(["evaluate", "latest", "--plugin", "my_shapes.py"]) == 0
     assert "test │     12 │" in capsys.readouterr().out
+    assert vit_runs(["figures", "latest", "--plugin", "my_shapes.py"]) == 0
+    assert "not made again" not in (printed := capsys.readouterr()).err, printed.err
     assert vit_runs(["evaluate", "latest", "--plugin", "my_shapes.py", "--dataset", "my_shapes"]) == 0
     assert "test │    120 │" in capsys.readouterr().out
     assert json.loads((run / "environment.json").read_text())["class_names"] == ["cross", "square"]

@@ -74,9 +74,13 @@ def _own_search_path() -> list[str]:
     return [f"hydra.searchpath=[{','.join(urls)}]"] if urls else []
 
 
+def _key_of(error: ConfigError) -> str:
+    return str(error).split("=")[0].split(":")[0]
+
+
 def _with_own_file(error: ConfigError, overrides: Sequence[str]) -> ConfigError:
     """The error with file and line, if it is about a key that a file of the user's sets and no argument does."""
-    key = str(error).split("=")[0].split(":")[0]
+    key = _key_of(error)
     arguments = {override.key_or_group: override.value() for override in map(parse, overrides)}
     if key in arguments:
         return error
@@ -144,7 +148,7 @@ def _over_defaults(path: Path, given: dict[str, typing.Any], overrides: Sequence
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {_first_line(error)}") from None
     except ConfigError as error:
-        key = str(error).split("=")[0].split(":")[0]
+        key = _key_of(error)
         line = None if key in [override.key_or_group for override in typed] else line_of(path, key)
         raise ConfigError(f"{path}:{line}: {error}") if line else error from None
 

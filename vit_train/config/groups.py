@@ -71,9 +71,13 @@ def read_yaml(name: str) -> dict[str, Any]:
     """What conf/NAME.yaml says, where `name` may have folders: `sweep/launcher/slurm`. In C, ten times as fast."""
     import yaml
 
+    return dict(yaml.load(text_of(name), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
+def text_of(name: str) -> str:
+    """What stands in conf/NAME.yaml, the package's or the user's."""
     files = (folder / f"{name}.yaml" for folder in (config_folder(), *own_folders()))
-    text = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
-    return dict(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    return next(file for file in files if file.is_file()).read_text(encoding="utf-8")
 
 
 def line_of(path: Path, key: str) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vit_train.config.arguments import kinds
 from vit_train.config.convert import describe, flattened, hints_of, keys_of, names_of, show, unknown_key, variants
-from vit_train.config.groups import config_folder, groups, own_folders, read_yaml
+from vit_train.config.groups import groups, read_yaml, text_of
 from vit_train.config.schema import Config, SweepConfig
 from vit_train.config.usage import first_page
 from vit_train.text import one_line
@@ -45,9 +45,8 @@ def help_about(topic: str) -> str:
 def _options(group: str) -> Iterator[str]:
     """Each option of a group with the first line of its file's comment."""
     for option in groups()[group]:
-        files = [folder / group / f"{option}.yaml" for folder in (config_folder(), *own_folders())]
-        text = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
-        comments = [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# @")]
+        lines = text_of(f"{group}/{option}").splitlines()
+        comments = [line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @")]
         yield f"  {option:<17} {one_line(comments[0]) if comments else ''}".rstrip()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 SIDE = 32  # pixels of the thumbnails
 ALIKE = 0.97  # the least likeness of copies
@@ -18,6 +19,11 @@ _CELLS, _DIRECTIONS = 8, 8
 _BLOCK, _ROWS = 512, 4096  # pictures at once: when they are described, and when they are compared
 
 Descriptions = npt.NDArray[np.float32]
+
+
+def thumbnail(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """uint8 [32, 32], grey."""
+    return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
 def describe(grey: npt.NDArray[np.uint8]) -> Descriptions:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from vit_train.config.schema import AnyDatasetConfig
 from vit_train.data.images import Dataset, ImageSource
 from vit_train.errors import ConfigError
 
@@ -27,6 +28,12 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     train, test = part(dataset.train, _TRAIN_FRACTION), part(dataset.test, _TEST_FRACTION)
     validation = part(dataset.validation, _VALIDATION_FRACTION) if dataset.validation else None
     return dataclasses.replace(dataset, train=train, test=test, validation=validation)
+
+
+def training_and_validation(dataset: Dataset, options: AnyDatasetConfig, seed: int) -> tuple[ImageSource, ImageSource]:
+    """What a run learns from, and what it is validated on; raises ConfigError as the two below do."""
+    training, validation = split_validation(dataset, options.validation, seed)
+    return keep_fraction(dataset, training, options.train_fraction, seed), validation
 
 
 def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[ImageSource, ImageSource]:

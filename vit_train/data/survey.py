@@ -76,8 +76,7 @@ def _look(source: ImageSource, start: int) -> Iterator[tuple[object, ...]]:
     paths = [None] * len(rows) if source.paths is None else source.paths[rows]
     for image, path in zip(source.read(rows), paths, strict=True):
         colour = image.mean(axis=(0, 1))
-        grey = Image.fromarray(image).convert("L")
-        thumbnail = np.asarray(grey.resize((lookalikes.SIDE, lookalikes.SIDE), Image.Resampling.BILINEAR))
+        thumbnail = lookalikes.thumbnail(Image.fromarray(image))
         contrast = np.sqrt(((image - colour) ** 2).mean())
         yield thumbnail, colour, contrast, *(_stored(image) if path is None else _in_file(Path(path)))
 

@@ -1,5 +1,6 @@
 """Where a run took place: versions, git state, machine and command."""
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
@@ -7,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from vit_train.config.schema import Config
 from vit_train.errors import CheckpointError, DataError
 from vit_train.files import is_there
 from vit_train.rundir import records
@@ -31,15 +33,25 @@ def describe_environment(device: str, devices: int = 1, command: str | None = No
     }
 
 
-def data_root(run: RunDir, root: str | None) -> str | None:
-    """The run's dataset.root as seen from here: a relative one that is not here is looked for where the run started."""
-    if root is None or Path(root).exists():
-        return root
+def with_data_from_here(run: RunDir, config: Config) -> Config:
+    """The run's config with the paths of its data set as seen from here.
+
+    A relative one that is not here is looked for where the run started.
+    """
+    names = {"root", "exclude"} & {field.name for field in dataclasses.fields(config.dataset)}
+    paths: dict[str, Any] = {name: data_root(run, getattr(config.dataset, name)) for name in names}
+    return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, **paths))
+
+
+def data_root(run: RunDir, path: str | None) -> str | None:
+    """A path of the run's data set as seen from here."""
+    if path is None or Path(path).exists():
+        return path
     try:
-        there = Path(records.read_environment(run)["working_directory"]) / root
-        return str(there) if there.exists() else root
+        there = Path(records.read_environment(run)["working_directory"]) / path
+        return str(there) if there.exists() else path
     except (CheckpointError, OSError, ValueError, KeyError, TypeError):
-        return root
+        return path
 
 
 def require_same_data(run: RunDir, data_sha256: str | None) -> None:

@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = command.add_subparsers(metavar="VERB", required=True)
     _add_readers(verbs)
+    _add_others(verbs)
     _add_users(verbs)
     return command
 
@@ -94,12 +95,10 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument("run", metavar="RUN")
 
     verb = _add(verbs, "recipe", "recipe", "the settings of a run as a recipe, for conf/experiment/NAME.yaml")
-    verb.add_argument("run", metavar="RUN")
-    _add_plugin(verb)
+    _add_run_and_plugin(verb)
 
     verb = _add(verbs, "card", "card", "a model card for the Hugging Face Hub, of what was measured")
-    verb.add_argument("run", metavar="RUN")
-    _add_plugin(verb)
+    _add_run_and_plugin(verb)
     verb.add_argument(
         "--license", metavar="ID", help="a licence as the Hub calls it, such as apache-2.0; none unless told"
     )
@@ -109,6 +108,9 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument("--reference", metavar="NAME", help="compare one run with a published one, such as keras_io_2021")
     verb.add_argument("--plot", metavar="FILE", type=Path, default=Path("compare.png"), help="(default: %(default)s)")
 
+
+def _add_others(verbs: "argparse._SubParsersAction[Parser]") -> None:
+    """The verbs about weights, data and space, which load no model of a run."""
     verb = _add(verbs, "weights", "weights", "what a file of other programs' weights holds, and what init= makes of it")
     verb.add_argument(
         "file", metavar="FILE", help="what init= takes of them: a .safetensors or .npz file, a folder, hf:ORG/NAME"
@@ -135,15 +137,13 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
 def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     """The verbs that load the model."""
     verb = _add(verbs, "evaluate", "evaluate", "test figures of the model, on its own or another data set")
-    verb.add_argument("run", metavar="RUN")
-    _add_plugin(verb)
+    _add_run_and_plugin(verb)
     verb.add_argument("--dataset", metavar="NAME", help="another data set with the same classes, all of its test set")
     verb.add_argument("--root", metavar="PATH", help="where the data set's files are, as dataset.root")
     verb.add_argument("--tta", choices=["flip"], help="decide by the mean logits of each image and its mirror image")
 
     verb = _add(verbs, "predict", "predict", "the likeliest classes of one's own pictures")
-    verb.add_argument("run", metavar="RUN")
-    _add_plugin(verb)
+    _add_run_and_plugin(verb)
     verb.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path, help="a file, or a folder with all in it")
     verb.add_argument(
         "--top", metavar="K", type=_top, default=5, help="how many classes, or all (default: %(default)s)"
@@ -153,16 +153,13 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     form.add_argument("--csv", action="store_true", help="print CSV")
 
     verb = _add(verbs, "figures", "redraw", "draw the figures and pages of a run again; no number changes")
-    verb.add_argument("run", metavar="RUN")
-    _add_plugin(verb)
+    _add_run_and_plugin(verb)
 
     verb = _add(verbs, "repair", "repair", "make damaged files of a finished run again, from its checkpoint and data")
-    verb.add_argument("run", metavar="RUN")
-    _add_plugin(verb)
+    _add_run_and_plugin(verb)
 
     verb = _add(verbs, "export", "export", "the model for other programs: uint8 images in, probabilities out")
-    verb.add_argument("run", metavar="RUN")
-    _add_plugin(verb)
+    _add_run_and_plugin(verb)
     verb.add_argument(
         "--format",
         required=True,
@@ -196,7 +193,8 @@ def _plugins(files: Sequence[str]) -> AbstractContextManager[None]:
     return plugins.loaded(files, "--plugin ")
 
 
-def _add_plugin(verb: argparse.ArgumentParser) -> None:
+def _add_run_and_plugin(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("run", metavar="RUN")
     verb.add_argument("--plugin", metavar="FILE", action="append", default=[],
                       help="a file that the run was made with by plugin=FILE; may be given again")  # fmt: skip
 

@@ -9,7 +9,7 @@ from vit_train.console import print_table
 from vit_train.data.images import Dataset
 from vit_train.errors import ConfigError, DataError
 from vit_train.rundir import records
-from vit_train.rundir.environment import data_root
+from vit_train.rundir.environment import with_data_from_here
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
 from vit_train.runs.loading import load
@@ -55,14 +55,14 @@ def _require_fit(dataset: Dataset, names: tuple[str, ...], size: tuple[int, int]
 
 def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
     """The run's config, with another data set, all of it, in the place of its own if one is named."""
-    values = records.load_config(run).to_dict()
+    config = records.load_config(run)
+    if dataset is None and root is None:
+        return with_data_from_here(run, config)
+    values = config.to_dict()
     if dataset is not None:
         # Of the other keys none has a say in what the test set is.
         usual = read_yaml(f"dataset/{dataset}") if dataset in groups()["dataset"] else values["dataset"]
         values["dataset"] = usual | {"name": dataset, "root": None, "fraction": 1.0, "validation": 0.1}
-    elif root is None:
-        for name in {"root", "exclude"} & values["dataset"].keys():
-            values["dataset"][name] = data_root(run, values["dataset"][name])
     if root is not None:
         values["dataset"]["root"] = root
     return convert(Config, values)

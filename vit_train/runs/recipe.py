@@ -36,7 +36,7 @@ def written_as_recipe(config: Config) -> str:
 
     Of the recipes it is based on the one, and of each group has the option, that leaves the fewest keys to be said.
     """
-    wanted = _shortest(config.to_dict())
+    wanted = config.to_dict()
     said = list(values_of(config, "affects_result"))
     texts = [text for base in (None, *built_in()["experiment"]) if (text := _written_over(base, wanted, said))]
     return min(texts, key=lambda text: text.count("\n"))  # the first, should several be as short
@@ -75,18 +75,9 @@ def _cost(wanted: Any, found: Any) -> tuple[int, int]:
 def _in_full(values: dict[str, Any]) -> Any:
     """As a config says it, where a file may say it shorter; options that do not go together stay as they are."""
     try:
-        return _shortest(convert(Config, values).to_dict())
+        return convert(Config, values).to_dict()
     except ConfigError:
         return values
-
-
-def _shortest(value: Any) -> Any:
-    """Without what the items of a list, such as groups of an optimizer, do not say."""
-    if isinstance(value, dict):
-        return {key: _shortest(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [{k: v for k, v in each.items() if v is not None} if isinstance(each, dict) else each for each in value]
-    return value
 
 
 def _at(values: Any, key: str) -> Any:

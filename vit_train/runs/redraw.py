@@ -1,7 +1,6 @@
 """`vit-runs figures`: figures and pages of a run that has ended, once more."""
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from vit_train.console import logged_to, put, say
@@ -9,7 +8,7 @@ from vit_train.errors import CheckpointError, DataError
 from vit_train.machine import backend
 from vit_train.report import writer
 from vit_train.rundir import records
-from vit_train.rundir.environment import data_root, require_same_data
+from vit_train.rundir.environment import require_same_data, with_data_from_here
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
 from vit_train.runs.loading import load
@@ -48,12 +47,9 @@ def redraw(path: Path) -> list[str]:
             except CheckpointError as error:
                 notes.append(f"the figures of the model are not made again: {error}")
             try:
-                data = config.dataset
-                root, exclude = data_root(run, data.root), data_root(run, data.exclude)
-                here = dataclasses.replace(config, dataset=dataclasses.replace(data, root=root, exclude=exclude))
-                dataset = sources.load_dataset(here)
+                dataset = sources.load_dataset(with_data_from_here(run, config))
                 require_same_data(run, dataset.fingerprint)
-                training, _ = split.split_validation(dataset, config.dataset.validation, config.seed)
+                training, _ = split.training_and_validation(dataset, config.dataset, config.seed)
                 test = dataset.test
             except DataError as error:
                 say(f"note: figures with images are not made again: {error}")

@@ -27,6 +27,7 @@ class Averaged(keras.optimizers.Optimizer):
     def build(self, variables: list[Any]) -> None:
         super().build(variables)
         if self.ema_decay is not None:
+            # Of the matrices themselves, also where LoRA has their steps be those of narrower ones.
             self.averages = [self.add_variable_from_reference(variable, "average") for variable in variables]
             for average, variable in zip(self.averages, variables, strict=True):
                 average.assign(_array(variable))

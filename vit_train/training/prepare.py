@@ -48,8 +48,7 @@ def prepare(config: Config) -> Prepared:
     """
     devices = Devices(config)
     dataset = sources.load_dataset(config)
-    training, validation = split.split_validation(dataset, config.dataset.validation, config.seed)
-    training = split.keep_fraction(dataset, training, config.dataset.train_fraction, config.seed)
+    training, validation = split.training_and_validation(dataset, config.dataset, config.seed)
     notes = split.small_class_notes(dataset, config.dataset.validation)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
     network, model, init = new_model(config, training, dataset.class_names, devices)
