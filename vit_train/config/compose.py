@@ -1,5 +1,7 @@
 """Command-line overrides and conf/*.yaml -> Config, through Hydra. Every mistake becomes one sentence."""
 
+import copy
+import functools
 import itertools
 import math
 import typing
@@ -25,7 +27,7 @@ from vit_train.config.schema import Config
 from vit_train.errors import ConfigError
 from vit_train.text import as_they_stand, quoted_value
 
-MOST_RUNS = 1000  # of a sweep; checking a config takes a tenth of a second
+MOST_RUNS = 1000  # of a sweep; checking a config takes some hundredths of a second
 
 
 def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follow: bool = True) -> Config:
@@ -53,14 +55,32 @@ def load_config(overrides: Sequence[str] = (), file: str | None = None, *, follo
 
 def _composed(overrides: Sequence[str]) -> typing.Any:
     """The defaults with options and keys over them, as OmegaConf has them: references to other keys are still such."""
+    typed = [(as_grammar(text).lstrip("+"), parse(text)) for text in overrides]
+    options = tuple(text for text, override in typed if override.key_or_group in groups())
     try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            return compose("config", [*_own_search_path(), *map(_forced, overrides)])
+        # What users have added may be edited meanwhile; Hydra takes a tenth of a second.
+        values = _chosen.__wrapped__(options) if own_folders() else copy.deepcopy(_chosen(options))
+        for _, override in typed:
+            if override.key_or_group not in groups():
+                _set(values, override)
+        return values
     except yaml.MarkedYAMLError as error:  # of a recipe that someone has edited
         name = error.problem_mark.name if error.problem_mark else config_folder()
         raise ConfigError(f"{name}: cannot be read ({reason(error)})") from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{' '.join(overrides)}: cannot be read: {_first_line(error)}") from None
+
+
+@functools.lru_cache(maxsize=100)
+def _chosen(options: tuple[str, ...]) -> typing.Any:
+    """The defaults with options over them."""
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return compose("config", [*_own_search_path(), *options])
+
+
+def _set(values: typing.Any, override: Override) -> None:
+    """Sets a key whether it exists or not, as Hydra's ++ does; convert says which may."""
+    OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
 
 
 def _require_init(values: typing.Any) -> None:
@@ -111,7 +131,7 @@ def _from_file(path: Path, overrides: Sequence[str], follow: bool) -> Config:
         values = OmegaConf.create(as_they_stand(saved.values))
         for override in map(parse, overrides):
             keys.append(override.key_or_group)
-            OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
+            _set(values, override)
         plain = OmegaConf.to_container(values, resolve=True)
         plugins.require_named(plain, str(path))
         # The file's own keys are resolved, also those of a model that once followed an init= of its own.
@@ -139,7 +159,7 @@ def _over_defaults(path: Path, given: dict[str, typing.Any], overrides: Sequence
         values = OmegaConf.merge(base, as_they_stand(keys))
         for override in typed:
             if override.key_or_group not in groups():
-                OmegaConf.update(values, override.key_or_group, override.value(), merge=True, force_add=True)
+                _set(values, override)
         plain: typing.Any = OmegaConf.to_container(values, resolve=True)
         _require_init(plain)
         plugins.require_named(plain, str(path))
@@ -171,9 +191,14 @@ def parse(text: str, several: bool = False) -> Override:
         )
         raise ConfigError(f"'{text}': is not KEY=VALUE; {hint}")
     try:
-        return OverridesParser.create().parse_overrides([as_grammar(text, several)])[0]
+        return _parsed(as_grammar(text, several))
     except (HydraException, ValueError) as error:  # the latter for a number of thousands of digits
         raise ConfigError(f"'{text}': is not KEY=VALUE ({_first_line(error)}); quote special characters") from None
+
+
+@functools.lru_cache(maxsize=10_000)
+def _parsed(text: str) -> Override:
+    return OverridesParser.create().parse_overrides([text])[0]
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -211,12 +236,6 @@ def choices(text: str) -> list[str]:
 def _length(value: RangeSweep) -> float:
     """How many values a range has, roughly, and without counting through it."""
     return (float(value.stop or 0) - float(value.start or 0)) / float(value.step)
-
-
-def _forced(text: str) -> str:
-    """The argument with Hydra's ++, which sets a key whether it exists or not; convert says which may."""
-    bare = as_grammar(text).lstrip("+")
-    return bare if parse(text).key_or_group in groups() else f"++{bare}"
 
 
 def _check(text: str, override: Override) -> None:
