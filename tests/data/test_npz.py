@@ -205,15 +205,20 @@ def test_what_is_compressed_has_to_fit_into_memory(tmp_path, monkeypatch):
     assert len(load(tmp_path / "x.npz").train) == 48
 
 
-def test_folder_table_and_npz_give_the_same_batches_to_the_bit(tensorflow, tmp_path):
+def test_every_source_gives_the_same_batches_to_the_bit(tensorflow, tmp_path):
+    from data.test_arrow import parquet, table_of, write_saved  # skips without pyarrow
+    from data.test_arrow import rows_of as packed_rows_of
+
     from vit_train.data.pipeline import training_batches
 
     root, small = tmp_path / "pets", ("model.image_size=8", "model.patch_size=4", "train.batch_size=4")
     for part in ("train", "test"):
         write_classes(root / part, ["cat", "dog"], 5, seed=len(part))
     write_table(root / "labels.csv", [HEADER, *rows_of(root)])
-    found = [load_all(load_config([f"dataset={kind}", f"dataset.root={path}", *small]))
-             for kind, path in (("folder", root), ("table", root / "labels.csv"))]  # fmt: skip
+    parquet.write_table(table_of(packed_rows_of(root, "train", "test")), root / "pets.parquet")
+    saved = write_saved(tmp_path / "saved", root, ("train", "test"))
+    sources = (("folder", root), ("table", root / "labels.csv"), ("table", root / "pets.parquet"), ("hf", saved))
+    found = [load_all(load_config([f"dataset={kind}", f"dataset.root={path}", *small])) for kind, path in sources]
     arrays = {}
     for name, part in (("train", found[0].train), ("test", found[0].test)):
         labels = np.array(found[0].class_names)[part.labels]

@@ -230,14 +230,14 @@ def test_the_command_says_it_and_leaves_nothing_behind(tensorflow, folder, monke
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["dataset=table"], "dataset.root=null: dataset=table needs the CSV file that lists your pictures; set"),
+        (["dataset=table"], "dataset.root=null: dataset=table needs the CSV or parquet file that lists or holds"),
         (
             ["dataset=table", "dataset.root=x", "dataset.validation=last"],
             "dataset.validation=last: the pictures of dataset=table come class by class",
         ),
         (
             ["dataset=folder", "dataset.root=x", "dataset.label_column=breed"],
-            "dataset.label_column=breed: is for dataset=table, and not for folder",
+            "dataset.label_column=breed: is for dataset=table and hf, not for folder",
         ),
     ],
 )

@@ -16,7 +16,8 @@ from vit_train.errors import ConfigError
 
 _OWN = {  # data sets of one's own, and what dataset.root is then
     "folder": "the folder of your pictures",
-    "table": "the CSV file that lists your pictures",
+    "table": "the CSV or parquet file that lists or holds your pictures",
+    "hf": "the folder that save_to_disk of `datasets` wrote, or one of parquet files",
     "npz": "the .npz file with your images",
 }
 
@@ -30,7 +31,7 @@ class AnyDatasetConfig:
     name: str = key("the data set")
     root: str | None = key(
         "folder or archive with the official files, which null looks for and then downloads; or the folder of "
-        "pictures, the table that lists them, or the .npz file",
+        "pictures, the table that lists them, what `datasets` saved, or the .npz file",
         affects_result=False,
     )
     fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
@@ -53,15 +54,16 @@ class AnyDatasetConfig:
 class DatasetConfig(AnyDatasetConfig):
     """Which images to learn from."""
 
-    name: Literal["cifar10", "cifar100", "digits", "folder", "table", "npz"] = key(
-        "the data set; folder, table and npz are one's own images"
+    name: Literal["cifar10", "cifar100", "digits", "folder", "table", "hf", "npz"] = key(
+        "the data set; folder, table, hf and npz are one's own images"
     )
     max_pixels: int = key(
         "most pixels of an image file of one's own, each of which takes some 5 bytes a thread to decode",
         absent=178_956_970, minimum=1, maximum=178_956_970, affects_result=False,
     )  # fmt: skip
     path_column: str | None = key(
-        "column of dataset=table with the pictures' paths, relative to the table; null takes path, file, image, ...",
+        "column of dataset=table or hf with the pictures or their paths, relative to the table; null takes path, "
+        "file, image, ...",
         absent=None,
     )
     label_column: str | None = key("column with the labels; null takes label, class, category, ...", absent=None)
@@ -75,10 +77,10 @@ class DatasetConfig(AnyDatasetConfig):
     )
 
     def __post_init__(self) -> None:
-        if self.name != "table":
+        if self.name not in ("table", "hf"):
             for column in ("path_column", "label_column", "split_column"):
                 if (value := getattr(self, column)) is not None:
-                    raise ConfigError(f"dataset.{column}={value}: is for dataset=table, and not for {self.name}")
+                    raise ConfigError(f"dataset.{column}={value}: is for dataset=table and hf, not for {self.name}")
         if self.exclude is not None and self.name not in ("folder", "table"):
             raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset=folder and table, not for {self.name}")
         if self.name in _OWN and self.root is None:

@@ -1,17 +1,14 @@
 """Every picture is read once before any training: a bad file is found now and not in the third epoch."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.pool import ThreadPool
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vit_train.console import say, stderr
-from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
 
 Sums = npt.NDArray[np.int64]
@@ -28,26 +25,29 @@ class BadFiles(DataError):
         self.faults = faults
 
 
-def check_image_files(paths: Sequence[str], side: int, max_pixels: int) -> tuple[Sums, list[bytes]]:
-    """Reads every file at `side` x `side`, in as many threads as there are processors, and keeps none of them.
+def check_images(
+    called: Sequence[str], look: Callable[[int], tuple[npt.NDArray[np.uint8], bytes]]
+) -> tuple[Sums, list[bytes]]:
+    """Has a `look` at every picture, in as many threads as there are processors, and keeps none of them.
 
-    Files with more than `max_pixels` are bad ones.
+    `look` gives the pixels and the sha256 of the picture of a number, and raises DataError for a bad one.
     Returns the sums of the values of each picture's channels and of their squares, int64 [N, 2, 3], and the sha256 of
-    each file. Raises BadFiles, naming the first bad file and how many others are bad; up to 20 of them are shown.
+    each picture.
+    Raises BadFiles, naming the first bad one and how many others are bad; up to 20 of them are shown.
     """
-    say(f"checking {len(paths):,} pictures")
-    sums, digests, faults = np.zeros((len(paths), 2, 3), np.int64), [], {}
+    say(f"checking {len(called):,} pictures")
+    sums, digests, faults = np.zeros((len(called), 2, 3), np.int64), [], {}
     columns = (TextColumn("checked"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         ThreadPool() as pool,
         Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
     ):
-        checked = pool.imap(partial(_check, side=side, max_pixels=max_pixels), paths, chunksize=16)
-        for row, (found, digest, fault) in enumerate(progress.track(checked, total=len(paths))):
+        checked = pool.imap(partial(_check, look), range(len(called)), chunksize=16)
+        for row, (found, digest, fault) in enumerate(progress.track(checked, total=len(called))):
             sums[row] = found
             digests.append(digest)
             if fault is not None:
-                faults[paths[row]] = str(fault)
+                faults[called[row]] = str(fault)
     if faults:
         for text in list(faults.values())[1 : _FAULTS_SHOWN + 1]:
             say(text)
@@ -55,13 +55,12 @@ def check_image_files(paths: Sequence[str], side: int, max_pixels: int) -> tuple
     return sums, digests
 
 
-def _check(path: str, side: int, max_pixels: int) -> tuple[Sums, bytes, DataError | None]:
+def _check(
+    look: Callable[[int], tuple[npt.NDArray[np.uint8], bytes]], row: int
+) -> tuple[Sums, bytes, DataError | None]:
     try:
-        values = read_image_file(Path(path), side, side, max_pixels).reshape(-1, 3).astype(np.int64)
-        with Path(path).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
+        pixels, digest = look(row)
     except DataError as error:
         return np.zeros((2, 3), np.int64), b"", error
-    except OSError as error:  # it was there a moment ago
-        return np.zeros((2, 3), np.int64), b"", DataError(f"{path}: cannot be read ({error.strerror}); fix that")
+    values = pixels.reshape(-1, 3).astype(np.int64)
     return np.stack([values.sum(axis=0), (values**2).sum(axis=0)]), digest, None

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from vit_train.config.convert import nearest
 from vit_train.errors import DataError
 from vit_train.files import read_regular
@@ -22,11 +25,17 @@ _USUAL = {
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The cells of some columns, by kind; `rows` has the number by which a user knows each row."""
+    """The cells of some columns, by kind; `rows` has the number by which a user knows each row.
+
+    class_names: all labels in their order, if the file says that. places: where the pictures are that it holds itself,
+    int64 [N, 3] as of Packed; then there are no paths.
+    """
 
     file: Path
     rows: Sequence[int]
     cells: dict[str, list[str]]
+    class_names: tuple[str, ...] | None = None
+    places: npt.NDArray[np.int64] | None = None
 
     def require(self, good: Sequence[bool], problem: Callable[[int], str]) -> None:
         """Raises DataError if not all rows are `good`, with the `problem` of the first bad one, given its place."""
@@ -44,7 +53,9 @@ def read_columns(file: Path, names: Mapping[str, str | None]) -> Columns:
     """
     text = read_text(file)
     delimiter, header = _header(file, text)
-    columns = {kind: place for kind in names if (place := _column(file, header, kind, names[kind])) is not None}
+    where = "its first row, with comma, semicolon or tab between cells,"
+    found_in = {kind: find_column(file, header, kind, name, where) for kind, name in names.items()}
+    columns = {kind: place for kind, place in found_in.items() if place is not None}
     reader, rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), list[int]()
     found = {kind: list[str]() for kind in columns}  # a list for each of a million rows would take twice the time
     number = 0
@@ -98,7 +109,8 @@ def _header(file: Path, text: str) -> tuple[str, list[str]]:
     return delimiter, headers[delimiter]
 
 
-def _column(file: Path, header: list[str], kind: str, name: str | None) -> int | None:
+def find_column(file: Path, header: list[str], kind: str, name: str | None, where: str) -> int | None:
+    """The place in `header`, which is of `where`, of the column of a kind; raises DataError if it is not there."""
     usual = _USUAL[kind] if name is None else (name,)
     found = [place for place, each in enumerate(header) if each == name or (name is None and each.lower() in usual)]
     if len(found) == 1:
@@ -109,5 +121,5 @@ def _column(file: Path, header: list[str], kind: str, name: str | None) -> int |
     if name is None and kind == "split":
         return None
     missing = f"no column {name}{nearest(name, header)}" if name is not None else f"no column called {some(usual, 99)}"
-    raise DataError(f"{file}: has {missing}; its first row, with comma, semicolon or tab between cells, names "
-                    f"{one_line(some(header, 10)) or 'none'}; set dataset.{kind}_column")  # fmt: skip
+    raise DataError(f"{file}: has {missing}; {where} names {one_line(some(header, 10)) or 'none'}; "
+                    f"set dataset.{kind}_column")  # fmt: skip

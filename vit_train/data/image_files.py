@@ -1,7 +1,7 @@
 """Picture files of any size and kind -> pixels of the size asked for."""
 
+import hashlib
 import importlib
-import os
 import stat
 import warnings
 from contextlib import suppress
@@ -48,15 +48,17 @@ def read_image_file(path: Path, height: int, width: int, max_pixels: int = MAX_P
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # to open a pipe is to wait for its other end
             raise DataError(f"{path}: is a pipe, a socket or a device and no file; remove it")
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise DataError(f"{path}: is empty, it has 0 bytes; replace or remove it")
-            return _fitted(path, file, height, width, max_pixels)
+            return decoded(str(path), file, height, width, max_pixels)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}); fix that, replace or remove the file") from error
 
 
-def _fitted(path: Path, file: IO[bytes], height: int, width: int, max_pixels: int) -> npt.NDArray[np.uint8]:
+def decoded(path: str, file: IO[bytes], height: int, width: int, max_pixels: int) -> npt.NDArray[np.uint8]:
+    """As `read_image_file`, of the content of a file that is open, and is called `path` in errors."""
+    if not file.read(1):
+        raise DataError(f"{path}: is empty, it has 0 bytes; replace or remove it")
+    file.seek(0)
     try:
         with Image.open(file, formats=_formats()) as image:
             side = 2 * max(height, width)
@@ -134,7 +136,24 @@ class ImageFiles:
         """The pictures at `indices`; raises DataError, naming the file, if one is no longer there or sound."""
         return np.stack([read_image_file(Path(path), *self.size, self.max_pixels) for path in self.paths[indices]])
 
+    def look(self, row: int) -> tuple[npt.NDArray[np.uint8], bytes]:
+        """A picture, uint8 [H, W, 3], and the sha256 of its file; raises DataError as `read` does."""
+        path = Path(self.paths[row])
+        pixels = read_image_file(path, *self.size, self.max_pixels)
+        try:
+            with path.open("rb") as file:
+                return pixels, hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:  # it was there a moment ago
+            raise DataError(f"{path}: cannot be read ({error.strerror}); fix that") from error
+
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """From the sums; nothing is read."""
-        mean, mean_of_squares = self.sums.sum(axis=0) / (len(self) * self.size[0] * self.size[1])
-        return mean, mean_of_squares - mean**2
+        return moments_of_sums(self.sums, self.size)
+
+
+def moments_of_sums(
+    sums: npt.NDArray[np.int64], size: tuple[int, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and variance of each channel, float64 [3] each, of N images of `size` with sums int64 [N, 2, 3]."""
+    mean, mean_of_squares = sums.sum(axis=0) / (len(sums) * size[0] * size[1])
+    return mean, mean_of_squares - mean**2

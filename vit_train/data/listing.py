@@ -1,17 +1,18 @@
-"""What a folder or a table lists -> a data set of picture files, each of which has been read once."""
+"""What a folder or a table lists -> a data set of pictures, each of which has been read once."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from vit_train.data.check import check_image_files
+from vit_train.data.check import check_images
 from vit_train.data.copies import TEST, TRAIN, VALIDATION, copy_notes
 from vit_train.data.image_files import ImageFiles
 from vit_train.data.images import Dataset, ImageSource
+from vit_train.data.packed import Packed, PackedImages
 from vit_train.errors import DataError
 
 # What the parts are called, the best name first; where there is no test set, the validation set is it.
@@ -20,24 +21,32 @@ PART_NAMES = {TRAIN: ("train", "training"), TEST: ("test", "testing"), VALIDATIO
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """Picture files and what they show; the labels are places in `class_names`, the parts those of `data.copies`.
+    """Pictures and what they show; the labels are places in `class_names`, the parts those of `data.copies`.
 
     If none is of the part TEST, a fifth of each class will be.
     """
 
-    paths: list[str]  # of N files
+    paths: list[str]  # of N files or, of what is packed, what a user is told in their place
     labels: npt.NDArray[np.int32]  # [N]
     parts: npt.NDArray[np.uint8]  # [N]
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
+    packed: Packed | None = None
 
 
 def read_listing(name: str, listing: Listing, side: int, max_pixels: int) -> Dataset:
-    """The data set `name` of these files, scaled to `side` x `side`; raises DataError, naming a file that is bad."""
-    paths, labels, names = listing.paths, listing.labels, listing.class_names
-    sums, digests = check_image_files(paths, side, max_pixels)
-    pictures = ImageFiles(np.array(paths, object), labels, sums, (side, side), max_pixels)
-    return assemble(name, pictures, paths, listing.parts, digests, names, listing.notes)
+    """The data set `name` of these pictures, scaled to `side` x `side`; raises DataError, naming one that is bad."""
+    paths, labels, packed = listing.paths, listing.labels, listing.packed
+    called, size = np.array(paths, object), (side, side)
+    none = np.zeros((len(paths), 2, 3), np.int64)
+    pictures: ImageFiles | PackedImages
+    if packed is None:
+        pictures = ImageFiles(called, labels, none, size, max_pixels)
+    else:
+        pictures = PackedImages(packed, called, labels, none, size, max_pixels)
+    sums, digests = check_images(paths, pictures.look)
+    pictures = replace(pictures, sums=sums)
+    return assemble(name, pictures, paths, listing.parts, digests, listing.class_names, listing.notes)
 
 
 def assemble(

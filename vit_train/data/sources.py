@@ -36,7 +36,7 @@ def load_all(config: Config) -> Dataset:
     if name in ("cifar10", "cifar100"):
         return load_cifar(name, root)
     assert root is not None  # DatasetConfig sees to it
-    if name == "table":
+    if name in ("table", "hf"):
         return load_table(root, config.dataset, config.model.image_size)
     if name == "npz":
         return load_npz(root)

@@ -1,42 +1,83 @@
-"""Pictures that a table lists: a path, a label and maybe a part in every row."""
+"""Pictures that a table lists or holds: a path or a picture, a label and maybe a part in every row."""
 
 import os
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vit_train.config.schema import DatasetConfig
+from vit_train.data.arrow import SUFFIXES, read_arrow
 from vit_train.data.columns import Columns, read_columns
 from vit_train.data.copies import TRAIN
 from vit_train.data.exclude import without
 from vit_train.data.images import Dataset
 from vit_train.data.listing import PART_NAMES, Listing, read_listing, require_all_classes, settled
+from vit_train.data.packed import Packed, Stores
 from vit_train.data.roots import expanded
+from vit_train.data.shards import find_shards
 from vit_train.errors import DataError
 
+_AFTER_NAMES = " after the first, which names the columns"
 _PARTS = {name: part for part, names in PART_NAMES.items() for name in names}
 _NO_NAME = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?|[+-]?nan", re.IGNORECASE)
 
 
 def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
-    """The pictures that the CSV file `root` lists, with paths relative to it, scaled to `side` x `side`.
+    """The pictures that the CSV or parquet file `root` lists or holds, or those in the files of dataset=hf.
 
-    Of its columns, one has the paths, one the labels, and one may say train, test or val of each row. Without such a
-    column, or a row of a part, it is as for folders. Labels follow their alphabetical order or, if all are whole
-    numbers, these. Raises DataError with the number of a row that cannot be used, before any picture is read.
+    Of the columns, one has the paths, relative to the file, or the pictures themselves, one the labels, and one may say
+    train, test or val of each row. Without such a column, or a row of a part, it is as for folders. Labels follow the
+    order that a file of `datasets` tells, else their alphabetical order or, if all are whole numbers, these. Pictures
+    are scaled to `side` x `side`. Raises DataError with the number of a row that cannot be used, before any picture is
+    read.
     """
-    file = expanded(root)
+    path = expanded(root)
+    shards, notes = find_shards(path) if config.name == "hf" else ([(path, None)], ())
     names = {"path": config.path_column, "label": config.label_column, "split": config.split_column}
-    listing = without(_list(read_columns(file, names)), config.exclude, file.parent)
-    return read_listing("table", listing, side, config.max_pixels)
+    told = [part if config.split_column is None else None for _, part in shards]
+    with Stores() as stores:
+        tables = [
+            read_arrow(file, names, stores) if file.suffix in SUFFIXES else read_columns(file, names)
+            for file, _ in shards
+        ]
+        listing = _list(path, tables, told, notes, stores.all())
+    if listing.packed is not None and config.exclude is not None:
+        raise DataError(f"dataset.exclude={config.exclude}: names files, and {path} holds pictures; leave out rows")
+    return read_listing(config.name, without(listing, config.exclude, path.parent), side, config.max_pixels)
 
 
-def _list(table: Columns) -> Listing:
-    """What the table says, once all of it makes sense."""
-    shown = table.cells["label"]
+def _list(
+    root: Path,
+    tables: Sequence[Columns],
+    told: Sequence[int | None],
+    notes: tuple[str, ...],
+    stores: tuple[npt.NDArray[np.uint8], ...],
+) -> Listing:
+    """What the tables say, once all of it makes sense; `told` are the parts that the names of their files tell."""
+    for table in tables[1:]:
+        if (table.places is None, table.class_names) != (tables[0].places is None, tables[0].class_names):
+            raise DataError(f"{table.file}: has other classes, or pictures in another form, than {tables[0].file}; "
+                            "write them as one data set")  # fmt: skip
+    shown = [label for table in tables for label in _labels(table)]
     if not shown:
-        raise DataError(f"{table.file}: has no rows after the first, which names the columns; add one for each picture")
+        raise DataError(f"{root}: has no rows{_AFTER_NAMES if root.suffix not in SUFFIXES else ''}; add one for each "
+                        "picture")  # fmt: skip
+    paths = [path for table in tables for path in _paths(table)]
+    names = tables[0].class_names or _names(set(shown))
+    place_of = {name: place for place, name in enumerate(names)}
+    labels = np.array([place_of[label] for label in shown], np.int32)
+    parts, more = settled(root, np.concatenate([_parts(*each) for each in zip(tables, told, strict=True)]))
+    require_all_classes(root, labels, parts, names)
+    places = [table.places for table in tables if table.places is not None]
+    packed = Packed(stores, np.concatenate(places)) if places else None
+    return Listing(paths, labels, parts, names, (*notes, *more), packed)
+
+
+def _labels(table: Columns) -> list[str]:
+    shown = table.cells["label"]
     bad = {label for label in set(shown) if not label or _NO_NAME.fullmatch(label)}
     table.require(
         [label not in bad for label in shown],
@@ -44,13 +85,7 @@ def _list(table: Columns) -> Listing:
             f"its label '{shown[place]}' is empty or a number with a point; labels are names or whole numbers"
         ),
     )
-    paths = _paths(table)
-    names = _names(set(shown))
-    place_of = {name: place for place, name in enumerate(names)}
-    labels = np.array([place_of[label] for label in shown], np.int32)
-    parts, notes = _parts(table)
-    require_all_classes(table.file, labels, parts, names)
-    return Listing(paths, labels, parts, names, notes)
+    return shown
 
 
 def _names(labels: set[str]) -> tuple[str, ...]:
@@ -59,7 +94,9 @@ def _names(labels: set[str]) -> tuple[str, ...]:
 
 
 def _paths(table: Columns) -> list[str]:
-    """The files, which are there, in the table's folder or below, and no two of them the same."""
+    """The files, which are there, in the table's folder or below, and no two of them the same; or names of rows."""
+    if table.places is not None:
+        return [f"{table.file}: row {row:,}" for row in table.rows]
     given = table.cells["path"]
     folder = os.path.abspath(table.file.parent)  # noqa: PTH100, these are ten times as fast as Path
     paths = [os.path.normpath(os.path.join(folder, path)) for path in given]  # noqa: PTH118
@@ -86,13 +123,13 @@ def _paths(table: Columns) -> list[str]:
     return paths
 
 
-def _parts(table: Columns) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """The part of each row, and notes."""
-    if "split" not in table.cells:
-        return settled(table.file, np.full(len(table.rows), TRAIN, np.uint8))
+def _parts(table: Columns, told: int | None) -> npt.NDArray[np.uint8]:
+    """The part of each row."""
+    if told is not None or "split" not in table.cells:
+        return np.full(len(table.rows), TRAIN if told is None else told, np.uint8)
     words = [word.lower() for word in table.cells["split"]]
     table.require(
         [word in _PARTS for word in words],
         lambda place: f"'{words[place]}' is no part; it must be one of {', '.join(_PARTS)}",
     )
-    return settled(table.file, np.array([_PARTS[word] for word in words], np.uint8))
+    return np.array([_PARTS[word] for word in words], np.uint8)

@@ -1,0 +1,122 @@
+"""The bytes of many picture files in a few large ones -> pixels of the size asked for."""
+
+import hashlib
+import io
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from vit_train.data.image_files import MAX_PIXELS, decoded, moments_of_sums
+from vit_train.data.images import Indices
+from vit_train.errors import DataError
+from vit_train.files import cache_folder
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """The content of N picture files, which stays on the disk until it is needed.
+
+    stores: uint8, mapped files. places: int64 [N, 3], which of them, the first byte and how many.
+    """
+
+    stores: tuple[Bytes, ...]
+    places: npt.NDArray[np.int64]
+
+    def content(self, row: int) -> bytes:
+        """What the picture's file would hold."""
+        store, start, length = self.places[row].tolist()
+        return bytes(self.stores[store][start : start + length].data)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedImages:
+    """An ImageSource: as ImageFiles, with pictures of `packed` in place of files."""
+
+    packed: Packed
+    called: npt.NDArray[np.object_]  # str [N], in sentences
+    labels: npt.NDArray[np.int32]
+    sums: npt.NDArray[np.int64]  # [N, 2, 3], as of ImageFiles
+    size: tuple[int, int]
+    max_pixels: int = MAX_PIXELS
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def paths(self) -> None:
+        """There are no files of one picture."""
+
+    def take(self, indices: Indices) -> "PackedImages":
+        """The examples at `indices`, in that order."""
+        packed = Packed(self.packed.stores, self.packed.places[indices])
+        called, labels, sums = self.called[indices], self.labels[indices], self.sums[indices]
+        return PackedImages(packed, called, labels, sums, self.size, self.max_pixels)
+
+    def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
+        """The pictures at `indices`."""
+        return np.stack([self._decoded(row, self.packed.content(row)) for row in indices])
+
+    def look(self, row: int) -> tuple[npt.NDArray[np.uint8], bytes]:
+        """A picture, uint8 [H, W, 3], and the sha256 of its bytes; raises DataError for a bad one."""
+        content = self.packed.content(row)
+        return self._decoded(row, content), hashlib.sha256(content).digest()
+
+    def _decoded(self, row: int, content: bytes) -> npt.NDArray[np.uint8]:
+        return decoded(self.called[row], io.BytesIO(content), *self.size, self.max_pixels)
+
+    def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """From the sums; nothing is read."""
+        return moments_of_sums(self.sums, self.size)
+
+
+class Stores:
+    """Where the bytes of pictures are: mapped files, and a copy of what only is in a file compressed.
+
+    The copy is a file without a name in the cache folder; it ends with the program, however that ends.
+    """
+
+    def __init__(self) -> None:
+        self._mapped: list[Bytes] = []
+        self._copies: IO[bytes] | None = None
+
+    def map(self, file: Path) -> tuple[int, Bytes]:
+        """(its number among the stores, its bytes); raises OSError, and ValueError if there are none."""
+        self._mapped.append(np.memmap(file, np.uint8, "r"))
+        return len(self._mapped), self._mapped[-1]
+
+    def copy(self, content: Bytes) -> int:
+        """Adds bytes to store 0 and returns where they begin; raises DataError if the disk has no room."""
+        folder = cache_folder()
+        try:
+            if self._copies is None:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._copies = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, `__exit__` closes it
+            start = self._copies.tell()
+            self._copies.write(content.data)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: pictures from parquet files cannot be put there while the program runs ({error.strerror}); "
+                "make room, or set XDG_CACHE_HOME to another folder"
+            ) from error
+        return start
+
+    def all(self) -> tuple[Bytes, ...]:
+        """All of them, as they are now."""
+        if self._copies is None or not self._copies.tell():
+            return (np.zeros(0, np.uint8), *self._mapped)
+        self._copies.flush()
+        return (np.memmap(self._copies, np.uint8, "r"), *self._mapped)
+
+    def __enter__(self) -> "Stores":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing can be added any more; what is mapped stays."""
+        if self._copies is not None:
+            self._copies.close()
