@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,14 +47,31 @@ def tensorflow() -> None:
     backend.configure(load_config().compute, seed=0)
 
 
-@pytest.fixture(scope="module")
-def eagerly(tensorflow: None) -> Iterator[None]:
+@contextmanager
+def without_graphs() -> Iterator[None]:
     """Lets TensorFlow run steps without making graphs of them, which takes most of the time of a run so short."""
     import tensorflow as tf
 
+    before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     yield
-    tf.config.run_functions_eagerly(False)
+    tf.config.run_functions_eagerly(before)
+
+
+@pytest.fixture(scope="module")
+def eagerly(tensorflow: None) -> Iterator[None]:
+    """Lets TensorFlow run the steps of all tests of a file without graphs."""
+    with without_graphs():
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A tiny run that has come to its end, made by `eagerly`; for all tests, so not to be changed."""
+    from vit_train.run import train
+
+    with without_graphs():
+        return RunDir(Path(train(load_config([*TINY, f"outputs={tmp_path_factory.mktemp('finished')}"])).run_dir))
 
 
 @pytest.fixture
@@ -120,10 +138,16 @@ def workers() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def run_on(workers: Callable[[str], subprocess.Popen[str]]) -> Callable[..., None]:
-    """Runs code in another process on a backend, `run_on("jax", code, *arguments)`; it must end well."""
+def run_on(
+    workers: Callable[[str], subprocess.Popen[str]], tensorflow: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Runs code on a backend, `run_on("jax", code, *arguments)`, in another process if need be; it must end well."""
 
     def run(backend: str, code: str, *arguments: str) -> None:
+        if backend == "tensorflow":
+            monkeypatch.setattr(sys, "argv", [sys.argv[0], *arguments])
+            exec(compile(code, "<code of a test>", "exec"), {"__name__": "__main__"})
+            return
         pytest.importorskip(backend)
         worker = workers(backend)
         assert worker.stdin is not None

@@ -37,11 +37,19 @@ TINY = ("experiment=quickstart", "debug=fast", "model.depth=1", "model.image_siz
         (["-m", "sweep.resume=nowhere"], "sweep.resume=nowhere: is not a sweep, it has no sweep.json"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_exit_code_2(vit_train, tmp_path, arguments, message):
-    result = vit_train(*arguments)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"vit-train: {message}")
-    assert result.stderr.count("\n") == 1
+def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(arguments) == 2
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert stderr.startswith(f"vit-train: {message}")
+    assert stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mistake_ends_the_process_with_its_exit_code(vit_train, tmp_path):
+    result = vit_train("-m", "model.depht=1,2")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert not list(tmp_path.iterdir())
 
 
@@ -95,11 +103,16 @@ def test_a_run_ends_with_table_and_run_directory(vit_train, tmp_path):
     assert first_words == ["loading", "reading", "run", "vit,", "epoch", "epoch", "1/1", "testing", "writing"]
 
 
-def test_a_run_can_be_repeated_from_its_own_config(vit_train, tmp_path):
-    printed = vit_train("--cfg", "job", *TINY).stdout
+def test_a_run_can_be_repeated_from_its_own_config(tmp_path, monkeypatch, capsys):
+    def shown(*arguments):
+        assert cli.run(["--cfg", "job", *arguments]) == 0
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
+    printed = shown(*TINY)
     (tmp_path / "config.yaml").write_text(printed)
-    assert vit_train("--cfg", "job", "--config", "config.yaml").stdout == printed
-    changed = vit_train("--cfg", "job", "--config", "config.yaml", "train.epochs=9").stdout
+    assert shown("--config", "config.yaml") == printed
+    changed = shown("--config", "config.yaml", "train.epochs=9")
     assert changed == printed.replace("  epochs: 1\n", "  epochs: 9\n")
 
 

@@ -94,7 +94,7 @@ def test_a_mistake_of_an_argument_is_none_of_the_file(here):
     [
         pytest.param([], 1, marks=pytest.mark.slow),
         pytest.param(["experiment=fast"], 3, marks=pytest.mark.slow),
-        (["experiment=compact", "model.projection_dim=96", "seed=3"], 6),
+        pytest.param(["experiment=compact", "model.projection_dim=96", "seed=3"], 6, marks=pytest.mark.slow),
         (["model.projection_dim=128", "model.key_dim=64"], 3),  # which otherwise follows the width
         pytest.param(["model=resnet50v2", "optimizer=muon", "augment=rand"], 5, marks=pytest.mark.slow),
         pytest.param(

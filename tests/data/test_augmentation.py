@@ -42,9 +42,10 @@ def test_without_augmentation_it_is_keras_resizing(images, size):
 
     from vit_train.data.augmentation.geometry import resize, rows
 
+    images = images[:40]
     expected = keras.ops.convert_to_numpy(keras.layers.Resizing(size, size)(images.astype("float32")))
-    np.testing.assert_allclose(resampled(images, rows(resize(512, (32, 32), size)), size), expected, atol=2e-3)
-    np.testing.assert_allclose(resampled(images, draw(512, NONE, size=size), size), expected, atol=2e-3)
+    np.testing.assert_allclose(resampled(images, rows(resize(40, (32, 32), size)), size), expected, atol=2e-3)
+    np.testing.assert_allclose(resampled(images, draw(40, NONE, size=size), size), expected, atol=2e-3)
 
 
 def test_images_need_not_be_square():
@@ -61,7 +62,8 @@ def test_images_need_not_be_square():
 def test_far_turned_and_shrunk_it_is_tensorflows_own_transform(images, size):
     import tensorflow as tf
 
-    transforms = draw(512, load_config(["augment.rotation=0.5", "augment.zoom=0.9"]).augment, size=size)
+    images = images[:100]
+    transforms = draw(100, load_config(["augment.rotation=0.5", "augment.zoom=0.9"]).augment, size=size)
     expected = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(images, tf.float32),
         transforms=transforms,
@@ -115,8 +117,8 @@ def test_the_distribution_is_that_of_keras_layers(images, operation):
     keep = own if operation == "all" else {operation: own[operation]}
     config = load_config(["augment=none", *(f"augment.{name}={value}" for name, value in keep.items())]).augment
     image = np.repeat(images[:1], 4096, axis=0)
-    ours = resampled(image, draw(4096, config))
-    theirs = keras.layers.Resizing(72, 72)(image.astype("float32"))
+    ours = resampled(image, draw(4096, config, size=36), 36)
+    theirs = keras.layers.Resizing(36, 36)(image.astype("float32"))
     for layer in keras_layers()[operation]:
         theirs = layer(theirs, training=True)
     theirs = keras.ops.convert_to_numpy(theirs)
@@ -124,7 +126,7 @@ def test_the_distribution_is_that_of_keras_layers(images, operation):
     assert np.abs(ours.mean(0) - theirs.mean(0)).mean() < 1
     assert np.abs(ours.std(0) - theirs.std(0)).max() < 5
     # Extremes inside the image; at its border Keras reflects after each operation, one resample reflects once.
-    inside = (slice(None), slice(18, 54), slice(18, 54))
+    inside = (slice(None), slice(9, 27), slice(9, 27))
     for extreme in (np.min, np.max):
         assert np.abs(extreme(ours[inside], 0) - extreme(theirs[inside], 0)).mean() < 3
 
@@ -154,7 +156,7 @@ def test_the_centre_stays_where_it_is():
         assert b0 * centre + b1 * centre + b2 == pytest.approx(15.5, abs=1e-4)
 
 
-@pytest.mark.parametrize("count", [3, 4, 26])
+@pytest.mark.parametrize("count", [4, 26])
 def test_uniform_numbers_are_those_of_tensorflow_one_example_at_a_time(count):
     import tensorflow as tf
 

@@ -8,8 +8,10 @@ import signal
 import time
 
 import pytest
+from conftest import TINY
 from killing import ARGUMENTS, complete, differences, finish, result_of, start
 
+from vit_train.rundir import resume
 from vit_train.rundir.layout import RunDir
 
 
@@ -80,9 +82,10 @@ def test_killed_at_random_it_ends_as_if_left_alone(unbroken, tmp_path, backend):
     assert len(list(run.glob("checkpoints/*"))) <= 2
 
 
-# An epoch has 18 steps and 5 batches of validation; a checkpoint every 4 steps flushes 4 files and 2 folders.
 HALF_OF_THE_WEIGHTS = "system:18:in:SIGKILL"  # of the first checkpoint are written
+# An epoch has 18 steps and 5 batches of validation; a checkpoint every 4 steps flushes 4 files and 2 folders.
 FAULTS = (
+    HALF_OF_THE_WEIGHTS,
     "check:7:after:SIGKILL",  # in the midst of the first validation
     "rename:2:before:SIGKILL",  # a checkpoint is written, but has not got its name
     "rmtree:1:before:SIGKILL",  # it has, but the oldest is still there
@@ -91,14 +94,11 @@ FAULTS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "fault"),
     # What happens on the disk does not depend on the backend.
-    [
-        ("tensorflow", HALF_OF_THE_WEIGHTS),
-        *(pytest.param("tensorflow", fault, marks=pytest.mark.slow) for fault in FAULTS),
-        pytest.param("jax", "step:18:before:SIGTERM", marks=pytest.mark.slow),  # the last step of an epoch
-    ],
+    [*(("tensorflow", fault) for fault in FAULTS), ("jax", "step:18:before:SIGTERM")],  # the last step of an epoch
 )
 def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, backend, fault):
     arguments, expected = unbroken(backend)
@@ -108,6 +108,19 @@ def test_stopped_at_a_chosen_point_it_ends_as_if_left_alone(unbroken, tmp_path, 
     (run,) = tmp_path.glob("outputs/*/*")
     assert not RunDir(run).finished
     assert differences(result_of(complete(f"resume={run}", cwd=tmp_path)), expected) == []
+
+
+def test_killed_in_its_first_checkpoint_it_ends_as_if_left_alone(finished, eagerly, tmp_path):
+    """Killed in a process of its own, continued in this one."""
+    from vit_train.run import train
+
+    fault = {"FAULT": HALF_OF_THE_WEIGHTS, "FAULT_FOLDER": str(tmp_path)}
+    code, _, stderr = finish(start(*TINY, "train.checkpoint.every=1", cwd=tmp_path, **fault))
+    assert code == -signal.SIGKILL, stderr
+    (run,) = tmp_path.glob("outputs/*/*")
+    assert [path.name for path in run.glob("checkpoints/*/*")] == ["latest.npz"]
+    train(resume.load([f"resume={run}"]))
+    assert differences(result_of(run), result_of(finished.path)) == []
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from vit_train.config.own import ACTIVE
 from vit_train.errors import ConfigError
 from vit_train.runs.cli import run as vit_runs
 from vit_train.runs.recipe import written_as_recipe
+from vit_train.sweep import plan, pool
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -23,7 +24,7 @@ EXAMPLES = {
     re.match(r'"""(\w+\.py)', code)[1]: code  # type: ignore[index]
     for code in re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
 }
-SHORT = "train.epochs=2 train.batch_size=32 train.steps_per_epoch=2 figures=false dataset.fraction=0.2".split()
+SHORT = "train.epochs=1 train.batch_size=32 train.steps_per_epoch=2 figures=false dataset.fraction=0.2".split()
 MIXER = "plugin=my_mixer.py dataset=digits model=my_mixer model.image_size=8 model.width=8 model.depth=1".split()
 SHAPES = "plugin=my_shapes.py dataset=my_shapes dataset.count=300 model.image_size=16 model.patch_size=8".split()
 USES = ("evaluate latest", "predict latest picture.png", "figures latest", "repair latest",
@@ -67,26 +68,35 @@ def test_a_model_of_ones_own_is_used_as_any_other_by_who_names_its_file(here, ca
     )
     for verb in USES:
         assert refused(capsys, vit_runs, *verb.split()).startswith(needs)
-        assert vit_runs([*verb.split(), "--plugin", moved.name]) == 0
-    assert refused(capsys, cli.run, f"resume={run}", "train.epochs=3").startswith(needs)
-    assert ran(capsys, f"resume={run}", "train.epochs=3", f"plugin={moved.name}") == run
-    assert len((run / "history.csv").read_text().splitlines()) == 4
+    assert vit_runs(["evaluate", "latest", "--plugin", moved.name]) == 0
+    assert refused(capsys, cli.run, f"resume={run}", "train.epochs=2").startswith(needs)
+    assert ran(capsys, f"resume={run}", "train.epochs=2", f"plugin={moved.name}") == run
+    assert len((run / "history.csv").read_text().splitlines()) == 3
     assert json.loads((run / "environment.json").read_text())["plugins"] == {moved.name: digest}
 
     moved.write_text(moved.read_text() + "\n")
     for command, arguments in ((vit_runs, ["evaluate", "latest", "--plugin", moved.name]),
-                               (cli.run, [f"resume={run}", "train.epochs=4", f"plugin={moved.name}"])):  # fmt: skip
+                               (cli.run, [f"resume={run}", "train.epochs=3", f"plugin={moved.name}"])):  # fmt: skip
         assert refused(capsys, command, *arguments).startswith(
             f"{moved.name}: is not the file that {run} was begun with"
         )
+
+
+@pytest.mark.slow
+def test_every_verb_takes_it(capsys):
+    ran(capsys, *SHAPES, *SMALL, *SHORT)
+    assert vit_runs(["figures", "latest", "--plugin", "my_shapes.py"]) == 0
+    assert "not made again" not in (printed := capsys.readouterr()).err, printed.err
+    ran(capsys, *MIXER, *SHORT)
+    Image.new("L", (8, 8), 99).save("picture.png")
+    for verb in USES:
+        assert vit_runs([*verb.split(), "--plugin", "my_mixer.py"]) == 0
 
 
 def test_so_is_a_data_set(capsys):
     run = ran(capsys, *SHAPES, *SMALL, *SHORT)
     assert vit_runs(["evaluate", "latest", "--plugin", "my_shapes.py"]) == 0
     assert "test │     12 │" in capsys.readouterr().out
-    assert vit_runs(["figures", "latest", "--plugin", "my_shapes.py"]) == 0
-    assert "not made again" not in (printed := capsys.readouterr()).err, printed.err
     assert vit_runs(["evaluate", "latest", "--plugin", "my_shapes.py", "--dataset", "my_shapes"]) == 0
     assert "test │    120 │" in capsys.readouterr().out
     assert json.loads((run / "environment.json").read_text())["class_names"] == ["cross", "square"]
@@ -153,12 +163,20 @@ def test_no_command_executes_what_a_run_directory_names(here, capsys):
 
 
 def test_a_sweep_hands_it_to_its_jobs_and_keeps_no_name_of_code(here, capsys):
+    with plugins.loaded(["my_mixer.py"]):
+        sweep = plan.plan([*MIXER[1:], *SHORT, f"outputs={here}"], None)
+        assert plugins.arguments()[0] in pool.arguments(sweep, sweep.jobs[0])
+    assert "plugin=" not in (sweep.path / "sweep.json").read_text()
+    message = refused(capsys, cli.run, "-m", f"sweep.resume={sweep.path}")
+    assert message.startswith(f"{sweep.path}: needs code of its own, my_mixer.py, ")
+
+
+@pytest.mark.slow
+def test_the_jobs_of_a_sweep_run_with_it(capsys):
     sweep = ran(capsys, "-m", *MIXER, *SHORT, "train.epochs=1")
     values = json.loads((sweep / "sweep.json").read_text())
     assert [job["state"] for job in values["jobs"]] == ["completed"]
     assert "plugin=" not in json.dumps(values)
-    message = refused(capsys, cli.run, "-m", f"sweep.resume={sweep}")
-    assert message.startswith(f"{sweep}: needs code of its own, my_mixer.py, ")
     assert ran(capsys, "-m", f"sweep.resume={sweep}", "plugin=my_mixer.py") == sweep
 
 

@@ -139,8 +139,15 @@ ATTENTIONS = [
 ]
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("options", ATTENTIONS, ids=str)
+@pytest.mark.parametrize(
+    ("options", "policy"),
+    [
+        *((options, "float32") for options in ATTENTIONS),
+        ({}, "mixed_bfloat16"),
+        *(pytest.param(options, "mixed_bfloat16", marks=pytest.mark.slow) for options in ATTENTIONS[1:]),
+    ],
+    ids=str,
+)
 def test_self_attention(options, policy):
     import keras
 

@@ -39,7 +39,7 @@ for ours, theirs in zip(*results, strict=True):
 """
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", "1e-5"), ("mixed_bfloat16", "2e-2")])
 def test_outputs_and_gradients_in_training_are_those_of_keras(run_on, backend, precision, tolerance):
     run_on(backend, BOTH_WAYS, precision, tolerance)

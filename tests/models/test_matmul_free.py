@@ -51,19 +51,21 @@ def of_network(network):
     return [*of_embedding(network.get_layer("embedding")), *blocks, *norm.weights, *heads, *logits.weights]
 
 
-def cases():
+def made(case):
+    """(a layer or network, what gives its weights in the order of the library)."""
     from vit_train.models.matmul_free import GatedRecurrence, MatmulFreeBlock, TernaryPatchEmbedding
     from vit_train.models.ternary import RMSNorm, TernaryDense
 
-    return {
-        "norm": (RMSNorm(), lambda layer: [layer.gain]),
-        "dense": (TernaryDense(6), of_dense),
-        "dense_of_tokens": (TernaryDense(6), of_dense),
-        "recurrence": (GatedRecurrence(), of_mixer),
-        "block": (MatmulFreeBlock(12, dropout=0.1), of_block),
-        "embedding": (TernaryPatchEmbedding(8), of_embedding),
-        "network": (build(*SMALL, classes=5), of_network),
-    }
+    make, weights_of = {
+        "norm": (RMSNorm, lambda layer: [layer.gain]),
+        "dense": (lambda: TernaryDense(6), of_dense),
+        "dense_of_tokens": (lambda: TernaryDense(6), of_dense),
+        "recurrence": (GatedRecurrence, of_mixer),
+        "block": (lambda: MatmulFreeBlock(12, dropout=0.1), of_block),
+        "embedding": (lambda: TernaryPatchEmbedding(8), of_embedding),
+        "network": (lambda: build(*SMALL, classes=5), of_network),
+    }[case]
+    return make(), weights_of
 
 
 @pytest.mark.parametrize("case", ["norm", "dense", "dense_of_tokens", "recurrence", "block", "embedding", "network"])
@@ -71,7 +73,7 @@ def test_with_equal_weights_it_is_the_library(golden, case):
     """Outputs to 1e-5 and gradients, by the input and by every weight, to 1e-4 of their sizes."""
     import tensorflow as tf
 
-    model, weights_of = cases()[case]
+    model, weights_of = made(case)
     x = tf.constant(golden[f"{case}/input"])
     model(x)
     weights = weights_of(model)

@@ -3,7 +3,7 @@ import pytest
 
 from vit_train.config.compose import load_config
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture(scope="module")

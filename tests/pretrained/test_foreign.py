@@ -85,7 +85,13 @@ def test_other_sizes_are_taken_and_said():
     assert account["summary"].startswith(f"init={GOLDEN}/timm_vit: weights of timm: ")
 
 
-@pytest.mark.parametrize("case", ["timm_dinov2_registers", "transformers_deit", "open_clip", "vit_jax"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "timm_dinov2_registers",
+        *(pytest.param(case, marks=pytest.mark.slow) for case in ("transformers_deit", "open_clip", "vit_jax")),
+    ],
+)
 def test_a_class_token_that_is_not_pooled_still_takes_part(case):
     """Its mean of the patches is that of the model which pools the class token, before pooling."""
     import keras

@@ -2,13 +2,10 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
-from conftest import TINY
 from made_up import run_of
 
-from vit_train.config.compose import load_config
 from vit_train.errors import CheckpointError
 from vit_train.report import gallery, inside, story
 from vit_train.run import train
@@ -24,9 +21,12 @@ FIGURES = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """The directory of a finished run."""
-    return Path(train(load_config([*TINY, f"outputs={tmp_path_factory.mktemp('told')}", "figures=true"])).run_dir)
+def told(finished, tmp_path_factory):
+    """The directory of a finished run whose figures are drawn."""
+    run = RunDir(shutil.copytree(finished.path, tmp_path_factory.mktemp("told") / "run"))
+    run.config.write_text(run.config.read_text().replace("figures: false", "figures: true"))
+    redraw(run.path)
+    return run.path
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY
+from conftest import TINY, without_graphs
 
 from vit_train.config.compose import load_config, to_yaml
 from vit_train.rundir import history
@@ -60,4 +60,5 @@ def trained(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> RunDi
     from vit_train.run import train
 
     outputs = tmp_path_factory.mktemp("trained")
-    return RunDir(Path(train(load_config([*TINY, "model.image_size=16", f"outputs={outputs}"])).run_dir))
+    with without_graphs():
+        return RunDir(Path(train(load_config([*TINY, "model.image_size=16", f"outputs={outputs}"])).run_dir))

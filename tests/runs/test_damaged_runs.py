@@ -62,6 +62,8 @@ EXPECTED = {
     "model.keras": {"predict": ERROR, "evaluate": ERROR, "export": ERROR},
     "sweep.json": {"sweep.resume=DIR": ERROR, "sweep.resume=auto": NOTE},
 }  # fmt: skip
+# What evaluate meets in a model and in its weights, these meet in the same place, and loading them takes long.
+SLOW = ("predict", "export")
 CASES = [(file, command) for file, cells in EXPECTED.items() for command in cells]
 
 
@@ -141,7 +143,10 @@ def composed(overrides: tuple[str, ...], file: str | None) -> Config:
     return load_config(overrides, file)
 
 
-@pytest.mark.parametrize(("file", "command"), CASES, ids=[" ".join(case) for case in CASES])
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (case[1] in SLOW), id=" ".join(case)) for case in CASES],
+)
 def test_only_documented_exit_codes_and_each_names_the_file(place, capsys, monkeypatch, file, command):
     monkeypatch.setattr(compare, "plot_curves", lambda *arguments: None)
     for module in (resume, plan):

@@ -5,7 +5,7 @@ import pytest
 
 from vit_train.runs.cli import run as vit_runs
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 def test_the_figures_are_those_of_the_report(trained, capsys):

@@ -8,7 +8,7 @@ from PIL import Image
 from vit_train.runs.cli import run as vit_runs
 from vit_train.runs.loading import load
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
 from killing import differences, result_of
 
-from vit_train.config.compose import load_config
 from vit_train.errors import CheckpointError, ConfigError
 from vit_train.run import train
 from vit_train.rundir import resume
@@ -21,15 +18,9 @@ from vit_train.runs.repair import repair
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
-@pytest.fixture(scope="module")
-def finished(eagerly, tmp_path_factory):
-    """A run that has come to its end."""
-    return RunDir(Path(train(load_config([*TINY, f"outputs={tmp_path_factory.mktemp('finished')}"])).run_dir))
-
-
 @pytest.fixture
 def run(finished, tmp_path):
-    """A copy of it."""
+    """A copy of the run that tests share."""
     return RunDir(shutil.copytree(finished.path, tmp_path / "run"))
 
 

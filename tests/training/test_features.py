@@ -38,6 +38,15 @@ def trained(config):
     return figures(run)
 
 
+def begun(config):
+    """The features of a run before its first step, with weights as its process draws them."""
+    from vit_train.machine import backend
+    from vit_train.training.prepare import prepare
+
+    backend.configure(config.compute, config.seed)
+    return prepare(config).cached
+
+
 def figures(run):
     rows = [
         [float(value) for name, value in row.items() if name not in CLOCK]
@@ -50,7 +59,7 @@ def figures(run):
 @pytest.mark.parametrize(
     "keys",
     [
-        (*LAST_BLOCK, "model.depth=2", "model.head_dropout=0.3", "train.ema_decay=0.9"),
+        (*LAST_BLOCK, "model.depth=2", "model.head_dropout=0.3", "train.ema_decay=0.9", "train.steps_per_epoch=1"),
         pytest.param(PROBE, marks=pytest.mark.slow),
     ],
 )
@@ -61,6 +70,7 @@ def test_it_is_training_on_images(tiny, keys):
     np.testing.assert_allclose(cached_predictions, predictions, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_continues_exactly(tiny, stopped, tmp_path):
     from vit_train.run import train
     from vit_train.rundir import resume
@@ -107,31 +117,39 @@ def test_features_that_do_not_fit_are_refused(tiny, monkeypatch):
         prepare(tiny(*PROBE, CACHED))
 
 
-def test_the_next_run_takes_the_features_of_the_one_before(tiny, cache, capsys, monkeypatch):
-    first = trained(tiny(*PROBE, CACHED))
+def test_the_next_run_takes_the_features_of_the_one_before(tiny, cache, capsys):
+    """Also one that ends earlier and is extended; one with another head; and none from a damaged file."""
+    from vit_train.run import train
+
+    expected = trained(tiny(*PROBE, CACHED))
     (file,) = cache.iterdir()
     assert "features of 32 numbers are computed" in capsys.readouterr().err
-    again = trained(tiny(*PROBE, CACHED))
-    assert "are those of an earlier run" in capsys.readouterr().err
-    for found, wanted in zip(again, first, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    trained(tiny(*PROBE, CACHED, "model.head_units=[]", "optimizer.learning_rate=1e-2"))  # another head
+    short = train(tiny(*PROBE, CACHED, "train.epochs=1"))
+    found = trained(tiny(f"resume={short.run_dir}", *PROBE, CACHED, "train.epochs=2"))
+    assert capsys.readouterr().err.count("are those of an earlier run") == 2
+    for ours, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+
+    def features(*keys):
+        cached = begun(tiny(*PROBE, CACHED, *keys))
+        cached.compute(lambda: None)
+        return [array.numpy() for array, _ in cached.arrays], capsys.readouterr().err
+
+    kept, said = features("model.head_units=[]", "optimizer.learning_rate=1e-2")
+    assert "are those of an earlier run" in said
     assert list(cache.iterdir()) == [file]
     file.write_bytes(file.read_bytes()[:-100])
-    for found, wanted in zip(trained(tiny(*PROBE, CACHED)), first, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    assert "numbers are computed" in capsys.readouterr().err
+    anew, said = features()
+    assert "numbers are computed" in said
+    for ours, wanted in zip(anew, kept, strict=True):
+        np.testing.assert_array_equal(ours, wanted)
 
 
-@pytest.mark.parametrize(
-    "key",
-    ["seed=1", "dataset.fraction=0.3", "dataset.validation=0.3", "model.norm_epsilon=1e-3", "model.image_size=12"],
-)
-def test_other_images_or_another_network_have_features_of_their_own(tiny, key):
-    from vit_train.training.prepare import prepare
-
-    one, other = (prepare(tiny(*PROBE, CACHED, *keys)).cached._key() for keys in ((), (key,)))
-    assert one != other
+def test_other_images_or_another_network_have_features_of_their_own(tiny):
+    others = ("seed=1", "dataset.fraction=0.3", "dataset.validation=0.3", "model.norm_epsilon=1e-3")
+    keys = [begun(tiny(*PROBE, CACHED, *key))._key() for key in ((), *([key] for key in others))]
+    assert len(set(keys)) == len(keys)
+    assert begun(tiny(*PROBE, CACHED))._key() == keys[0]
 
 
 def test_the_oldest_go_beyond_the_limit_and_a_full_disk_is_a_note(cache, monkeypatch, capsys):

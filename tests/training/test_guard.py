@@ -92,6 +92,7 @@ def poisoned(monkeypatch):
     return poison
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_bad_step_ends_the_run_and_names_itself(tiny, poisoned, tmp_path):
     poisoned(2)
     with pytest.raises(NonFiniteLoss) as error:

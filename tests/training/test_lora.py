@@ -56,22 +56,22 @@ def test_a_matrix_moves_as_if_the_two_narrow_ones_were_the_variables(name):
     np.testing.assert_allclose(bias, other_bias, atol=2e-5)
 
 
-def kernels_of(report):
+def kernels_of(run_dir):
     from vit_train import load_model
 
-    network = load_model(f"{report.run_dir}/model.keras")
+    network = load_model(f"{run_dir}/model.keras")
     return {each.path[each.path.index("block") :]: np.asarray(each) for each in network.weights if "block" in each.path}
 
 
 @pytest.mark.parametrize("averaged", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_only_what_is_adapted_changes_and_by_a_matrix_of_the_rank(tiny, averaged):
+def test_only_what_is_adapted_changes_and_by_a_matrix_of_the_rank(tiny, finished, averaged):
     """Also beside Muon, which takes the other matrices of the blocks, and for the averages of the weights."""
     from vit_train.run import train
 
-    first = train(tiny("train.epochs=1", "optimizer.learning_rate=1e-6"))
     others = ("optimizer=muon", "train.ema_decay=0.9", LORA[:-1] + ",{match:mlp_hidden/kernel,learning_rate:1}]")
-    second = train(tiny(f"init={first.run_dir}", "optimizer.learning_rate=0.01", *(others if averaged else [LORA])))
-    before, after = kernels_of(first), kernels_of(second)
+    keys = (f"init={finished.path}", "train.epochs=1", "optimizer.learning_rate=0.01")
+    report = train(tiny(*keys, *(others if averaged else [LORA])))
+    before, after = kernels_of(finished.path), kernels_of(report.run_dir)
     changes = {name: after[name] - value for name, value in before.items() if (after[name] != value).any()}
     adapted = {name for name in before if "attention/" in name and name.endswith("kernel")}
     assert changes.keys() == adapted | {name for name in before if averaged and name.endswith("mlp_hidden/kernel")}

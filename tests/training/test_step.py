@@ -11,8 +11,8 @@ class Unread(dict):
 
 
 @pytest.fixture
-def trainer(tensorflow, tiny):
-    """A trainer of two epochs of which the last batch is short."""
+def trainer(request, tensorflow, tiny):
+    """A trainer of two epochs of which the last batch is short; of two blocks, or as many as it is asked for."""
     import numpy as np
 
     from vit_train.data.images import Examples
@@ -21,7 +21,7 @@ def trainer(tensorflow, tiny):
     from vit_train.training.prepare import new_model
     from vit_train.training.trainer import Trainer
 
-    config = tiny("train.steps_per_epoch=null", "model.depth=2")
+    config = tiny("train.steps_per_epoch=null", f"model.depth={getattr(request, 'param', 2)}", "augment=none")
     examples = Examples(np.zeros((70, 8, 8, 3), np.uint8), np.zeros(70, np.int32))
     devices = Devices(config)
     _, model, _ = new_model(config, examples, "0123456789", devices)
@@ -29,6 +29,7 @@ def trainer(tensorflow, tiny):
     return Trainer(model, examples, examples, config, run, devices)
 
 
+@pytest.mark.parametrize("trainer", [1], indirect=True)
 def test_the_step_is_traced_once_for_all_epochs_and_short_batches(trainer, monkeypatch):
     traced, step = [], trainer.model.train_step
     monkeypatch.setattr(trainer.model, "train_step", lambda *arguments: traced.append(1) or step(*arguments))
