@@ -144,3 +144,14 @@ def test_the_compiler_of_pytorch_is_loaded_before_it_and_may_be_absent(monkeypat
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: None)
     backend._take_devices(compute)
     assert loaded == [name for name in ("triton", "torch", "tensorflow") if name not in absent]
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_no_sum_is_given_to_what_two_threads_may_not_run_at_once():
+    import tensorflow as tf
+
+    from vit_train.data.augmentation.apply import erase
+
+    compiled = erase.experimental_get_compiler_ir(tf.zeros((32, 32, 32, 3)), tf.zeros((32, 4)))(stage="optimized_hlo")
+    assert "reduce(" in compiled
+    assert "ynn" not in compiled

@@ -56,6 +56,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
         # TensorFlow takes oneDNN by itself only on processors with instructions for inference; with AVX512 alone it
         # trains the reference 1.9 times as fast, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    _keep_reductions_from_ynnpack()
     _take_devices(compute)
     import keras
     import tensorflow as tf
@@ -73,6 +74,17 @@ def configure(compute: ComputeConfig, seed: int) -> None:
     kernels.use(compute.kernels)
     # No measurable cost on a CPU; XLA for a whole step, which Keras then rules out, is slower there for these models.
     tf.config.experimental.enable_op_determinism()
+
+
+def _keep_reductions_from_ynnpack() -> None:
+    """Has XLA compute sums itself on a processor.
+
+    When two threads run one compiled function with a sum for the first time, what hands the sum to YNNPACK has both
+    write to one list (xla::cpu::EmitYnnSubgraph), and one process in a hundred ended with a segmentation fault.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_cpu_experimental_ynn_fusion_type" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_experimental_ynn_fusion_type=".strip()
 
 
 def _forget_settings_elsewhere() -> None:
