@@ -67,7 +67,9 @@ def train(config: Config, command: str | None = None) -> writer.Report:
             ):
                 rows = trainer.fit(log)
                 console.doing(f"testing on {len(dataset.test):,} images")
-                deployed = preprocessing.with_preprocessing(network, training.size, dataset.class_names)
+                deployed = preprocessing.with_preprocessing(
+                    network, training.size, dataset.class_names, config.dataset.fit
+                )
                 with written_beside(run.model) as part:
                     deployed.save(part)
                 batches = pipeline.raw_batches(dataset.test, config.train.batch_size)

@@ -13,7 +13,7 @@ from vit_train.errors import ConfigError
 # Frozen: users' commands and scripts hold these names. A change here is a change in the changelog.
 KEYS = """
 dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.validation dataset.sampling dataset.max_pixels
-dataset.path_column dataset.label_column dataset.split_column
+dataset.fit dataset.path_column dataset.label_column dataset.split_column
 dataset.exclude
 augment.flip augment.rotation augment.zoom augment.shear augment.translate augment.crop_padding augment.crop_scale
 augment.crop_ratio augment.policy augment.num_ops augment.magnitude augment.magnitude_std augment.erase

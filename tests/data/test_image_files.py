@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vit_train.data import image_files
 from vit_train.data.image_files import read_image_file
@@ -123,6 +123,32 @@ def test_a_picture_is_turned_as_its_exif_block_says(tmp_path, orientation):
     exif[0x0112] = orientation
     Image.fromarray(ORIENTATIONS[orientation](GRADIENT).copy()).save(path, exif=exif)
     np.testing.assert_array_equal(read_at_its_own_size(path), GRADIENT)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_picture_of_another_shape_is_fitted_as_pillow_does(tmp_path, fit, turn):
+    stored = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    stored.save(tmp_path / "a.png", exif=exif)
+    upright = stored if turn == 1 else stored.transpose(Image.Transpose.ROTATE_270)
+    function = {"crop": ImageOps.fit, "pad": ImageOps.pad, "squash": Image.Image.resize}[fit]
+    expected = function(upright, (24, 24), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(read_image_file(tmp_path / "a.png", 24, 24, fit=fit), np.asarray(expected))
+
+
+def test_what_each_fit_keeps(tmp_path):
+    """Of three white squares side by side, of which the outer ones are red and blue."""
+    picture = np.full((16, 48, 3), 255, np.uint8)
+    picture[:, :16], picture[:, 32:] = (255, 0, 0), (0, 0, 255)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    crop, pad, squash = (read_image_file(tmp_path / "a.png", 48, 48, fit=fit) for fit in ("crop", "pad", "squash"))
+    assert crop[24, [3, 24, 44]].tolist() == [[255] * 3] * 3
+    assert pad[24, [8, 24, 40]].tolist() == squash[4, [4, 24, 44]].tolist() == [[255, 0, 0], [255] * 3, [0, 0, 255]]
+    assert not pad[:16].any()
+    assert not pad[32:].any()
+    assert pad[16:32].max(axis=2).min() > 250
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 90), (90, 30), (60, 60)])

@@ -94,6 +94,7 @@ ELSEWHERE = {
     "outputs",
     "resume",
     "dataset.max_pixels",
+    "dataset.fit",  # test_image_files.py
     "dataset.exclude",  # test_exclude.py
     *(f"dataset.{kind}_column" for kind in ("path", "label", "split")),  # test_table.py
 }

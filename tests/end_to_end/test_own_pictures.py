@@ -2,18 +2,23 @@
 
 import csv
 import json
+import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vit_train import cli
 from vit_train.config.compose import load_config
 from vit_train.errors import DataError
 from vit_train.run import train
+from vit_train.runs.cli import run as vit_runs
 
+DOCS = Path(__file__).parents[2] / "docs" / "data.md"
 SIZE = ("model.image_size=8", "model.patch_size=4", "model.projection_dim=8", "model.depth=1", "model.heads=2",
         "model.head_units=[16]")  # fmt: skip
 SETTINGS = (*SIZE, "dataset=folder", "dataset.validation=0.2", "train.epochs=2", "train.batch_size=16")
@@ -83,6 +88,48 @@ def test_the_model_takes_pictures_of_the_size_it_sees(begun, pictures):
 
     images = np.stack([read_image_file(path, 8, 8) for path in sorted(pictures.glob("red/*"))])
     assert load_model(str(begun / "model.keras")).predict(images, verbose=0).shape == (25, 3)
+
+
+def test_fit_is_kept_with_the_model(eagerly, config, pictures, capsys):
+    """A run that pads, predicts as it was trained: as the same picture with the black beside it does."""
+    run = train(config("train.epochs=1", "dataset.fit=pad")).run_dir
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (8, 24, 3), np.uint8))
+    picture.save(pictures.parent / "wide.png")
+    ImageOps.pad(picture, (8, 8), Image.Resampling.BICUBIC).save(pictures.parent / "padded.png")
+    answers = [json.loads(predicted(run, pictures.parent / name, capsys))[0]["classes"] for name in
+               ("wide.png", "padded.png")]  # fmt: skip
+    assert answers[0] == answers[1]
+
+
+def predicted(run, picture, capsys):
+    capsys.readouterr()
+    assert vit_runs(["predict", str(run), str(picture), "--json"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_the_example_for_deployers_answers_as_predict_does(eagerly, config, tmp_path, capsys, fit):
+    run = train(config("train.epochs=1", f"dataset.fit={fit}")).run_dir
+    assert vit_runs(["export", str(run), "--format", "onnx", "--output", str(tmp_path / "model.onnx")]) == 0
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL) if "onnx" in block)
+    generator, folder = np.random.default_rng(3), tmp_path / "shown"
+    folder.mkdir()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    wide = generator.integers(0, 256, (30, 70, 3), np.uint8)
+    Image.fromarray(wide).resize((700, 300)).save(folder / "large.jpg", exif=turned)
+    Image.fromarray(generator.integers(0, 256, (40, 30, 4), np.uint8)).save(folder / "transparent.png")
+    Image.fromarray(generator.integers(0, 2**16, (40, 30)).astype(np.uint16)).save(folder / "sixteen.png")
+    files = sorted(map(str, folder.iterdir()))
+    told = subprocess.run(
+        [sys.executable, "-c", example, *files], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    expected = json.loads(predicted(run, folder, capsys))
+    for line, answer in zip(told.stdout.splitlines(), expected, strict=True):
+        path, name, probability = line.split()
+        assert (path, name) == (answer["picture"], answer["classes"][0]["name"])
+        assert float(probability) == pytest.approx(answer["classes"][0]["probability"], abs=1e-5)
 
 
 def test_other_pictures_are_another_run(begun, config, pictures):

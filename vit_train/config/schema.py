@@ -14,6 +14,7 @@ from vit_train.config.optimizers import OptimizerConfig
 from vit_train.config.training import LossConfig, ScheduleConfig, TrainConfig
 from vit_train.errors import ConfigError
 
+Fit = Literal["crop", "pad", "squash"]
 _OWN = {  # data sets of one's own, and what dataset.root is then
     "folder": "the folder of your pictures",
     "table": "the CSV or parquet file that lists or holds your pictures",
@@ -27,6 +28,7 @@ class AnyDatasetConfig:
     """What every data set has."""
 
     own: ClassVar[Callable[..., Any] | None] = None  # a plugin's method, which gives the Dataset
+    fit: ClassVar[Fit] = "crop"  # a key where there are picture files
 
     name: str = key("the data set")
     root: str | None = key(
@@ -61,6 +63,11 @@ class DatasetConfig(AnyDatasetConfig):
         "most pixels of an image file of one's own, each of which takes some 5 bytes a thread to decode",
         absent=178_956_970, minimum=1, maximum=178_956_970, affects_result=False,
     )  # fmt: skip
+    fit: Fit = key(  # type: ignore[misc]  # the key of a data set takes the place of what all have
+        "how a picture file becomes square: crop cuts off the longer side's ends, pad puts black beside the shorter "
+        "side, squash changes the proportions",
+        absent="crop",
+    )
     path_column: str | None = key(
         "column of dataset=table or hf with the pictures or their paths, relative to the table; null takes path, "
         "file, image, ...",
@@ -81,6 +88,10 @@ class DatasetConfig(AnyDatasetConfig):
             for column in ("path_column", "label_column", "split_column"):
                 if (value := getattr(self, column)) is not None:
                     raise ConfigError(f"dataset.{column}={value}: is for dataset=table and hf, not for {self.name}")
+        if self.fit != "crop" and self.name not in ("folder", "table", "hf"):
+            raise ConfigError(
+                f"dataset.fit={self.fit}: is for picture files, and dataset={self.name} has none; use crop"
+            )
         if self.exclude is not None and self.name not in ("folder", "table"):
             raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset=folder and table, not for {self.name}")
         if self.name in _OWN and self.root is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vit_train.config.schema import Fit
 from vit_train.data.copies import TEST, TRAIN, VALIDATION
 from vit_train.data.exclude import without
 from vit_train.data.image_files import KINDS, MAX_PIXELS
@@ -23,8 +24,10 @@ LAYOUT = "dataset.root must hold train/CLASS/* and test/CLASS/*, or CLASS/*"
 Classes = dict[str, list[str]]  # class name -> paths of its pictures
 
 
-def load_folder(root: str, side: int, max_pixels: int = MAX_PIXELS, exclude: str | None = None) -> Dataset:
-    """Reads ROOT/train/CLASS/* and ROOT/test/CLASS/*, or ROOT/CLASS/*; pictures are scaled to `side` x `side`.
+def load_folder(
+    root: str, side: int, max_pixels: int = MAX_PIXELS, exclude: str | None = None, fit: Fit = "crop"
+) -> Dataset:
+    """Reads ROOT/train/CLASS/* and ROOT/test/CLASS/*, or ROOT/CLASS/*; pictures are fitted to `side` x `side`.
 
     Parts may have other usual names, as training and testing, and val may be one more; where there is no test part, val
     is it, or else a fifth of every class. Folders that hold one folder only may be around it all, around the classes of
@@ -37,7 +40,7 @@ def load_folder(root: str, side: int, max_pixels: int = MAX_PIXELS, exclude: str
         listing = without(_list(expanded(root)), exclude, expanded(root))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}); fix that; {LAYOUT}") from error
-    return read_listing("folder", listing, side, max_pixels)
+    return read_listing("folder", listing, side, max_pixels, fit)
 
 
 def _list(root: Path) -> Listing:

@@ -4,8 +4,9 @@ import hashlib
 import importlib
 import stat
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
+from vit_train.config.schema import Fit
 from vit_train.data.images import Indices
 from vit_train.errors import DataError
 
@@ -26,6 +28,11 @@ _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
                     ("HEIF", "pip install 'vit-train[heif]'")),
 }  # fmt: skip
+_FITS: dict[Fit, Callable[[Image.Image, tuple[int, int], Image.Resampling], Image.Image]] = {
+    "crop": ImageOps.fit,
+    "pad": ImageOps.pad,
+    "squash": Image.Image.resize,
+}
 MAX_PIXELS = 100_000_000  # where no config says dataset.max_pixels
 
 # Pillow warns of large pictures and of broken EXIF blocks, which are read all the same. `catch_warnings` cannot be used
@@ -33,8 +40,13 @@ MAX_PIXELS = 100_000_000  # where no config says dataset.max_pixels
 warnings.filterwarnings("ignore", module="PIL")
 
 
-def read_image_file(path: Path, height: int, width: int, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
-    """uint8 [height, width, 3], RGB: the middle of the picture, scaled with antialiasing, nothing stretched.
+def read_image_file(
+    path: Path, height: int, width: int, max_pixels: int = MAX_PIXELS, fit: Fit = "crop"
+) -> npt.NDArray[np.uint8]:
+    """uint8 [height, width, 3], RGB: the picture, scaled with antialiasing (bicubic, as Pillow does it).
+
+    Where its shape is another, `fit` says whether its middle is taken, all of it with black beside, or all of it
+    stretched.
 
     It is turned as its EXIF block says; of an animation or several pages it is the first, of a transparent picture what
     is seen on white, and 16 bits are scaled to 8.
@@ -48,13 +60,15 @@ def read_image_file(path: Path, height: int, width: int, max_pixels: int = MAX_P
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # to open a pipe is to wait for its other end
             raise DataError(f"{path}: is a pipe, a socket or a device and no file; remove it")
         with path.open("rb") as file:
-            return decoded(str(path), file, height, width, max_pixels)
+            return decoded(str(path), file, height, width, max_pixels, fit)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}); fix that, replace or remove the file") from error
 
 
-def decoded(path: str, file: IO[bytes], height: int, width: int, max_pixels: int) -> npt.NDArray[np.uint8]:
+def decoded(
+    path: str, file: IO[bytes], height: int, width: int, max_pixels: int, fit: Fit = "crop"
+) -> npt.NDArray[np.uint8]:
     """As `read_image_file`, of the content of a file that is open, and is called `path` in errors."""
     if not file.read(1):
         raise DataError(f"{path}: is empty, it has 0 bytes; replace or remove it")
@@ -68,7 +82,7 @@ def decoded(path: str, file: IO[bytes], height: int, width: int, max_pixels: int
             image.load()
             with suppress(Exception):  # a broken EXIF block does not spoil the pixels
                 ImageOps.exif_transpose(image, in_place=True)
-            return np.asarray(ImageOps.fit(_rgb(image), (width, height), Image.Resampling.BICUBIC))
+            return np.asarray(_FITS[fit](_rgb(image), (width, height), Image.Resampling.BICUBIC))
     except UnidentifiedImageError:
         file.seek(0)
         raise DataError(f"{path}: {_what_else(file.read(12))}") from None
@@ -123,23 +137,25 @@ class ImageFiles:
     labels: npt.NDArray[np.int32]
     sums: npt.NDArray[np.int64]  # [N, 2, 3]: of the values of each picture's channels, and of their squares
     size: tuple[int, int]
-    max_pixels: int = MAX_PIXELS  # of a file, as of `read_image_file`
+    max_pixels: int = MAX_PIXELS  # this and the next as of `read_image_file`
+    fit: Fit = "crop"
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: Indices) -> "ImageFiles":
         """The examples at `indices`, in that order."""
-        return ImageFiles(self.paths[indices], self.labels[indices], self.sums[indices], self.size, self.max_pixels)
+        return replace(self, paths=self.paths[indices], labels=self.labels[indices], sums=self.sums[indices])
 
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """The pictures at `indices`; raises DataError, naming the file, if one is no longer there or sound."""
-        return np.stack([read_image_file(Path(path), *self.size, self.max_pixels) for path in self.paths[indices]])
+        paths = map(Path, self.paths[indices])
+        return np.stack([read_image_file(path, *self.size, self.max_pixels, self.fit) for path in paths])
 
     def look(self, row: int) -> tuple[npt.NDArray[np.uint8], bytes]:
         """A picture, uint8 [H, W, 3], and the sha256 of its file; raises DataError as `read` does."""
         path = Path(self.paths[row])
-        pixels = read_image_file(path, *self.size, self.max_pixels)
+        pixels = read_image_file(path, *self.size, self.max_pixels, self.fit)
         try:
             with path.open("rb") as file:
                 return pixels, hashlib.file_digest(file, "sha256").digest()

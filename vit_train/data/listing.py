@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vit_train.config.schema import Fit
 from vit_train.data.check import check_images
 from vit_train.data.copies import TEST, TRAIN, VALIDATION, copy_notes
 from vit_train.data.image_files import ImageFiles
@@ -34,16 +35,16 @@ class Listing:
     packed: Packed | None = None
 
 
-def read_listing(name: str, listing: Listing, side: int, max_pixels: int) -> Dataset:
-    """The data set `name` of these pictures, scaled to `side` x `side`; raises DataError, naming one that is bad."""
+def read_listing(name: str, listing: Listing, side: int, max_pixels: int, fit: Fit) -> Dataset:
+    """The data set `name` of these pictures, fitted to `side` x `side`; raises DataError, naming one that is bad."""
     paths, labels, packed = listing.paths, listing.labels, listing.packed
     called, size = np.array(paths, object), (side, side)
     none = np.zeros((len(paths), 2, 3), np.int64)
     pictures: ImageFiles | PackedImages
     if packed is None:
-        pictures = ImageFiles(called, labels, none, size, max_pixels)
+        pictures = ImageFiles(called, labels, none, size, max_pixels, fit)
     else:
-        pictures = PackedImages(packed, called, labels, none, size, max_pixels)
+        pictures = PackedImages(packed, called, labels, none, size, max_pixels, fit)
     sums, digests = check_images(paths, pictures.look)
     pictures = replace(pictures, sums=sums)
     return assemble(name, pictures, paths, listing.parts, digests, listing.class_names, listing.notes)

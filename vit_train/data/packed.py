@@ -3,13 +3,14 @@
 import hashlib
 import io
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
+from vit_train.config.schema import Fit
 from vit_train.data.image_files import MAX_PIXELS, decoded, moments_of_sums
 from vit_train.data.images import Indices
 from vit_train.errors import DataError
@@ -44,6 +45,7 @@ class PackedImages:
     sums: npt.NDArray[np.int64]  # [N, 2, 3], as of ImageFiles
     size: tuple[int, int]
     max_pixels: int = MAX_PIXELS
+    fit: Fit = "crop"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,7 +58,7 @@ class PackedImages:
         """The examples at `indices`, in that order."""
         packed = Packed(self.packed.stores, self.packed.places[indices])
         called, labels, sums = self.called[indices], self.labels[indices], self.sums[indices]
-        return PackedImages(packed, called, labels, sums, self.size, self.max_pixels)
+        return replace(self, packed=packed, called=called, labels=labels, sums=sums)
 
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """The pictures at `indices`."""
@@ -68,7 +70,7 @@ class PackedImages:
         return self._decoded(row, content), hashlib.sha256(content).digest()
 
     def _decoded(self, row: int, content: bytes) -> npt.NDArray[np.uint8]:
-        return decoded(self.called[row], io.BytesIO(content), *self.size, self.max_pixels)
+        return decoded(self.called[row], io.BytesIO(content), *self.size, self.max_pixels, self.fit)
 
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """From the sums; nothing is read."""

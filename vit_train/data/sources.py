@@ -40,7 +40,8 @@ def load_all(config: Config) -> Dataset:
         return load_table(root, config.dataset, config.model.image_size)
     if name == "npz":
         return load_npz(root)
-    return load_folder(root, config.model.image_size, config.dataset.max_pixels, config.dataset.exclude)
+    options = config.dataset
+    return load_folder(root, config.model.image_size, options.max_pixels, options.exclude, options.fit)
 
 
 def _of_plugin(config: Config) -> Dataset:

@@ -31,7 +31,7 @@ def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
     Of the columns, one has the paths, relative to the file, or the pictures themselves, one the labels, and one may say
     train, test or val of each row. Without such a column, or a row of a part, it is as for folders. Labels follow the
     order that a file of `datasets` tells, else their alphabetical order or, if all are whole numbers, these. Pictures
-    are scaled to `side` x `side`. Raises DataError with the number of a row that cannot be used, before any picture is
+    are fitted to `side` x `side`. Raises DataError with the number of a row that cannot be used, before any picture is
     read.
     """
     path = expanded(root)
@@ -46,7 +46,7 @@ def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
         listing = _list(path, tables, told, notes, stores.all())
     if listing.packed is not None and config.exclude is not None:
         raise DataError(f"dataset.exclude={config.exclude}: names files, and {path} holds pictures; leave out rows")
-    return read_listing(config.name, without(listing, config.exclude, path.parent), side, config.max_pixels)
+    return read_listing(config.name, without(listing, config.exclude, path.parent), side, config.max_pixels, config.fit)
 
 
 def _list(

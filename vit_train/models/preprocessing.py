@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from vit_train.config.models import ModelConfig
+from vit_train.config.schema import Fit
 from vit_train.data.images import ImageSource
 
 register = keras.saving.register_keras_serializable(package="vit_train")
@@ -28,13 +29,15 @@ def normalize_for(network: keras.Model, config: ModelConfig, training: ImageSour
         set_statistics(network, 255 * np.array(config.mean, "float32"), (255 * np.array(config.std, "float32")) ** 2)
 
 
-def with_preprocessing(network: keras.Model, source: tuple[int, int], class_names: Sequence[str]) -> keras.Model:
+def with_preprocessing(
+    network: keras.Model, source: tuple[int, int], class_names: Sequence[str], fit: Fit = "crop"
+) -> keras.Model:
     """The network for raw images: uint8 [B, height, width, 3] of the data set's own size -> float32 logits [B, K].
 
-    `source` is (height, width). Weights are shared with `network`.
+    `source` is (height, width), to which picture files were fitted as `fit` says. Weights are shared with `network`.
     """
     images = keras.Input((*source, 3), dtype="uint8", name="images")
-    x = Resize(network.input_shape[1], dtype="float32", name="resize")(images)
+    x = Resize(network.input_shape[1], fit, dtype="float32", name="resize")(images)
     logits = ClassNames(class_names, dtype="float32", name="class_names")(network(x))
     return keras.Model(images, logits, name=network.name)
 
@@ -45,18 +48,20 @@ class Resize(keras.layers.Layer):
 
     Keras' Resizing gives back the type it is given, so uint8 images would be rounded. And its `training` is true by
     default, which, where the model is called without that argument, reaches the dropout layers after it.
+
+    `fit` is kept for those who read picture files for the model: by then it has been done.
     """
 
-    def __init__(self, size: int, **kwargs: Any) -> None:
+    def __init__(self, size: int, fit: Fit = "crop", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size = size
+        self.size, self.fit = size, fit
 
     def call(self, x_BHWC: Any) -> Any:
         x_BHWC = keras.ops.cast(x_BHWC, self.compute_dtype)
         return keras.ops.image.resize(x_BHWC, (self.size, self.size), data_format="channels_last")
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": self.size}
+        return {**super().get_config(), "size": self.size, "fit": self.fit}
 
 
 @register
@@ -72,6 +77,12 @@ class ClassNames(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "names": list(self.names)}
+
+
+def fit_of(model: keras.Model) -> Fit:
+    """How picture files are fitted to the size that such a model takes."""
+    fit: Fit = model.get_layer("resize").fit
+    return fit
 
 
 def network_of(model: keras.Model) -> keras.Model:

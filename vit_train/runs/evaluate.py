@@ -63,6 +63,8 @@ def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
         # Of the other keys none has a say in what the test set is.
         usual = read_yaml(f"dataset/{dataset}") if dataset in groups()["dataset"] else values["dataset"]
         values["dataset"] = usual | {"name": dataset, "root": None, "fraction": 1.0, "validation": 0.1}
+        if dataset in ("folder", "table", "hf"):
+            values["dataset"]["fit"] = config.dataset.fit
     if root is not None:
         values["dataset"]["root"] = root
     return convert(Config, values)

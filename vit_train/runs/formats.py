@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from vit_train.machine.backend import stderr_held_back
+from vit_train.models.preprocessing import fit_of
 from vit_train.text import one_line
 
 Names = tuple[str, ...]
@@ -48,7 +49,8 @@ def run_saved_model(path: Path, images: np.ndarray) -> np.ndarray:
 
 
 def write_onnx(model: keras.Model, names: Names, path: Path) -> None:
-    """An ONNX file of opset 18 whose metadata property class_names holds the names as a JSON list."""
+    """An ONNX file of opset 18 whose metadata property class_names holds the names as a JSON list, and fit how
+    pictures become square."""
     import onnx
     import tf2onnx
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -63,7 +65,7 @@ def write_onnx(model: keras.Model, names: Names, path: Path) -> None:
         opset=18,
         custom_op_handlers={"Erfc": (_erfc, [])},
     )
-    onnx.helper.set_model_props(exported, {"class_names": json.dumps(names, ensure_ascii=False)})
+    onnx.helper.set_model_props(exported, {"class_names": json.dumps(names, ensure_ascii=False), "fit": fit_of(model)})
     onnx.save(exported, path)
 
 

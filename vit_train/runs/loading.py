@@ -57,7 +57,7 @@ def _best_so_far(run: RunDir, compute: ComputeConfig) -> tuple[Any, tuple[str, .
     network.get_layer("normalization").finalize_state()
     epochs = f"{len(found.progress['rows'])} of {config.train.epochs} epochs"
     say(f"note: {run.path}: has no model.keras; these are its best weights of the first {epochs}")
-    return preprocessing.with_preprocessing(network, size, names), names
+    return preprocessing.with_preprocessing(network, size, names, config.dataset.fit), names
 
 
 def _classes(run: RunDir, config: Config) -> tuple[tuple[str, ...], tuple[int, int]]:

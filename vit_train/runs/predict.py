@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_train.config.schema import Fit
 from vit_train.console import print_table, put_lines, say_error
 from vit_train.data.folder import SUFFIXES
 from vit_train.data.image_files import read_image_file
@@ -35,7 +36,10 @@ def run(options: argparse.Namespace) -> int:
     model, names = load(find_run(options.run, options.outputs))
     predictions: list[Prediction] = []
     faults: list[DataError] = []
-    for found in _read(_pictures(options.pictures), *model.input_shape[1:3]):
+    from vit_train.models.preprocessing import fit_of
+
+    _, height, width, _ = model.input_shape
+    for found in _read(_pictures(options.pictures), height, width, fit_of(model)):
         if isinstance(found, DataError):
             say_error(str(found), "vit-runs")
             faults.append(found)
@@ -73,7 +77,7 @@ def _pictures(paths: Iterable[Path]) -> Iterator[Path | DataError]:
 
 
 def _read(
-    paths: Iterable[Path | DataError], height: int, width: int
+    paths: Iterable[Path | DataError], height: int, width: int, fit: Fit
 ) -> Iterator[tuple[list[Path], np.ndarray] | DataError]:
     """Batches (paths, images uint8 [B, height, width, 3]), and between them an error for what could not be read."""
     read: list[tuple[Path, np.ndarray]] = []
@@ -82,7 +86,7 @@ def _read(
             yield path
             continue
         try:
-            read.append((path, read_image_file(path, height, width)))
+            read.append((path, read_image_file(path, height, width, fit=fit)))
         except DataError as error:
             yield error
         if len(read) == _BATCH:

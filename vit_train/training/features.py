@@ -96,10 +96,11 @@ class CachedFeatures:
             if isinstance(source, Examples):
                 digest.update(np.ascontiguousarray(source.images).data)
         data, compute, model = self.config.dataset, self.config.compute, dataclasses.asdict(self.config.model)
-        code = [digest for _, digest in ACTIVE.get().files]  # of plugins; a key without any is as it ever was
+        # A key without plugins, and with the only fit that there once was, is as it ever was.
+        more = [*(digest for _, digest in ACTIVE.get().files), *([data.fit] if data.fit != "crop" else [])]
         options = [
             {name: value for name, value in model.items() if name not in _NO_PART_IN_FEATURES},
-            [data.name, data.fraction, data.train_fraction, data.validation, self.config.seed, self.fingerprint, *code],
+            [data.name, data.fraction, data.train_fraction, data.validation, self.config.seed, self.fingerprint, *more],
             [compute.backend, compute.kernels, keras.config.dtype_policy().name, keras.__version__],
         ]
         digest.update(json.dumps(options).encode())
