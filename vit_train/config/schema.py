@@ -28,7 +28,7 @@ class AnyDatasetConfig:
     """What every data set has."""
 
     own: ClassVar[Callable[..., Any] | None] = None  # a plugin's method, which gives the Dataset
-    fit: ClassVar[Fit] = "crop"  # a key where there are picture files
+    fit = "crop"  # a key where there are picture files
 
     name: str = key("the data set")
     root: str | None = key(
@@ -63,7 +63,7 @@ class DatasetConfig(AnyDatasetConfig):
         "most pixels of an image file of one's own, each of which takes some 5 bytes a thread to decode",
         absent=178_956_970, minimum=1, maximum=178_956_970, affects_result=False,
     )  # fmt: skip
-    fit: Fit = key(  # type: ignore[misc]  # the key of a data set takes the place of what all have
+    fit: Fit = key(
         "how a picture file becomes square: crop cuts off the longer side's ends, pad puts black beside the shorter "
         "side, squash changes the proportions",
         absent="crop",
