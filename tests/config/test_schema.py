@@ -12,7 +12,8 @@ from vit_train.errors import ConfigError
 
 # Frozen: users' commands and scripts hold these names. A change here is a change in the changelog.
 KEYS = """
-dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.validation dataset.sampling dataset.max_pixels
+dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.imbalance dataset.validation dataset.sampling
+dataset.max_pixels
 dataset.fit dataset.path_column dataset.label_column dataset.split_column
 dataset.exclude
 augment.flip augment.rotation augment.zoom augment.shear augment.translate augment.crop_padding augment.crop_scale
@@ -24,7 +25,7 @@ model.head_units model.dropout model.head_dropout model.heads model.key_dim mode
 model.attention_initializer model.initializer model.stem model.stem_channels model.stem_norm model.mlp
 model.mlp_output_activation model.activation model.drop_path model.drop_path_mode model.layer_scale
 model.register_tokens model.pre_norm model.final_norm model.norm_epsilon model.export_ternary
-loss.label_smoothing loss.class_weights
+loss.label_smoothing loss.class_weights loss.logit_adjustment
 optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.layer_decay
 optimizer.clip_norm
 optimizer.beta_1 optimizer.beta_2 optimizer.epsilon optimizer.momentum optimizer.nesterov

@@ -60,7 +60,14 @@ def test_an_image_that_is_there_again_is_varied_in_another_way(tiny):
 
 
 @pytest.mark.parametrize(
-    "other", ["loss.class_weights=balanced", "train.cache_features=true", "train.reshuffle=false", "augment.repeats=2"]
+    "other",
+    [
+        "loss.class_weights=balanced",
+        "loss.logit_adjustment=1",
+        "train.cache_features=true",
+        "train.reshuffle=false",
+        "augment.repeats=2",
+    ],
 )
 def test_what_contradicts_it_is_refused(other):
     with pytest.raises(ConfigError, match=f"^dataset.sampling=balanced: does not go with {other}, which "):

@@ -5,6 +5,7 @@ from vit_train.config.compose import load_config
 from vit_train.data.images import Dataset, Examples
 from vit_train.data.split import (
     keep_fraction,
+    long_tailed,
     small_class_notes,
     split_validation,
     take_fraction,
@@ -75,6 +76,27 @@ def test_a_fraction_to_learn_from_is_of_what_validation_leaves(dataset):
     assert rows(training_and_validation(dataset, options, seed=1)[0]) == rows(kept)
     with pytest.raises(ConfigError, match=r"^dataset.train_fraction=0.01: leaves class 'b' of three without an image"):
         keep_fraction(dataset, training, 0.01, seed=1)
+
+
+def test_a_long_tail_is_the_published_one():
+    """The counts of CIFAR-100-LT with imbalance 100: 500 to 5, 10,847 in all (Cao et al.; Cui et al., 2019)."""
+    even = examples(np.tile(np.arange(100), 500))
+    counts = np.bincount(long_tailed(even, 100, seed=1).labels)
+    assert (counts[0], counts[1], counts[50], counts[99], counts.sum()) == (500, 477, 48, 5, 10_847)
+
+
+def test_a_long_tail_is_of_what_validation_leaves(dataset):
+    options = load_config(["dataset=digits", "dataset.validation=0.2", "dataset.imbalance=4"]).dataset
+    training, validation = training_and_validation(dataset, options, seed=1)
+    before, same = split_validation(dataset, 0.2, seed=1)
+    assert rows(validation) == rows(same)
+    assert np.bincount(before.labels).tolist() == [80, 48, 32]
+    assert np.bincount(training.labels).tolist() == [80, 40, 20]
+    assert set(rows(training)) < set(rows(before))
+    assert rows(training) == sorted(rows(training)) == rows(long_tailed(before, 4, seed=1))
+    assert rows(training) != rows(long_tailed(before, 4, seed=2))
+    assert np.bincount(long_tailed(before, 1e9, seed=1).labels).tolist() == [80, 1, 1]
+    assert np.bincount(long_tailed(before, 1.1, seed=1).labels).tolist() == [80, 48, 32]  # there are no more
 
 
 def test_a_class_left_empty_is_named(dataset):

@@ -17,6 +17,7 @@ OTHER = {
     "dataset.root": ["/nowhere"],  # an error with digits
     "dataset.fraction": ["0.3"],
     "dataset.train_fraction": ["0.5"],
+    "dataset.imbalance": ["5"],
     "dataset.sampling": ["balanced"],
     "dataset.validation": ["0.3"],
     "augment.flip": ["false"],
@@ -58,6 +59,7 @@ OTHER = {
     "train.ema_decay": ["0.9"],
     "loss.label_smoothing": ["0.1"],
     "loss.class_weights": ["balanced"],
+    "loss.logit_adjustment": ["1"],
     "train.early_stopping.monitor": ["val_loss"],
     "train.early_stopping.patience": ["1"],
     "train.early_stopping.min_delta": ["0"],

@@ -60,6 +60,30 @@ def test_the_loss_and_its_gradient(kind, weights, smoothing):
     np.testing.assert_allclose(slope, (p * v.sum(axis=1, keepdims=True) - v) / len(labels), atol=1e-7)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_adjusted_logits_are_even_where_the_classes_are_not(smoothing):
+    """The loss is that of logits plus tau log(n / N), by hand; at its minimum the model's own logits are even."""
+    from vit_train.training.objective import CrossEntropy, logit_shift
+
+    labels, _, logits = batch()
+    counts = np.array([4, 1, 3, 2])
+    config = LossConfig(label_smoothing=smoothing, class_weights=None, logit_adjustment=0.5)
+    shift = logit_shift(config, np.repeat(np.arange(4), counts).astype(np.int32), CLASSES)
+    np.testing.assert_allclose(shift, 0.5 * np.log(counts / 10), rtol=1e-6)
+    expected = losses(labels, logits + 0.5 * np.log(counts / 10), smoothing, np.ones(CLASSES)).mean()
+    loss = CrossEntropy.from_config(CrossEntropy(smoothing, None, shift).get_config())
+    assert gradient(loss, labels, logits)[0] == pytest.approx(expected, rel=1e-6)
+    whole = CrossEntropy(0.0, None, 2 * shift)  # on labels as uneven as that, even logits cannot be improved
+    _, slope = gradient(whole, np.repeat(np.arange(4), counts), np.zeros((10, CLASSES), np.float32))
+    np.testing.assert_allclose(slope.sum(axis=0), 0, atol=1e-6)
+    assert logit_shift(LossConfig(label_smoothing=0.0, class_weights=None, logit_adjustment=0.0), labels, 4) is None
+
+
+def test_two_remedies_at_once_are_refused():
+    with pytest.raises(ConfigError, match=r"^loss.logit_adjustment=1: does not go with loss.class_weights=balanced"):
+        LossConfig(label_smoothing=0.0, class_weights="balanced", logit_adjustment=1.0)
+
+
 def test_of_plain_labels_it_is_keras_own_to_the_bit():
     import keras
 
@@ -84,7 +108,7 @@ def test_weights_of_examples_scale_the_loss_of_mixed_targets():
 def weights_of(setting, labels, names=("cat", "dog", "a:b", "owl")):
     from vit_train.training.objective import class_weights
 
-    return class_weights(LossConfig(label_smoothing=0.0, class_weights=setting), labels, names)
+    return class_weights(LossConfig(label_smoothing=0.0, class_weights=setting, logit_adjustment=0.0), labels, names)
 
 
 def test_balanced_weights_are_scikit_learns():
@@ -110,12 +134,12 @@ def test_weights_by_name():
 @pytest.mark.parametrize("pair", ["cat", "cat:", ":2", "cat:0", "cat:-1", "cat:inf", "cat:nan", "cat:x"])
 def test_what_is_no_weight_is_refused(pair):
     with pytest.raises(ConfigError, match=r"must be NAME:WEIGHT, WEIGHT above 0, as in cat:2"):
-        LossConfig(label_smoothing=0.0, class_weights=(pair,))
+        LossConfig(label_smoothing=0.0, class_weights=(pair,), logit_adjustment=0.0)
 
 
 def test_a_class_has_one_weight():
     with pytest.raises(ConfigError, match=r"has cat more than once"):
-        LossConfig(label_smoothing=0.0, class_weights=("cat:1", "dog:1", "cat:2"))
+        LossConfig(label_smoothing=0.0, class_weights=("cat:1", "dog:1", "cat:2"), logit_adjustment=0.0)
 
 
 def after(metric, *updates):

@@ -1,6 +1,7 @@
 """What a run can be told: every key with its type, meaning, unit and limits. The values stand in conf/*.yaml."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -40,6 +41,11 @@ class AnyDatasetConfig:
     train_fraction: float = key(
         "fraction to learn from of what validation leaves, the same of every class; validation and test stay whole",
         absent=1.0, above=0, maximum=1,
+    )  # fmt: skip
+    imbalance: float = key(
+        "how many times as many images the first class has to learn from as the last, of what is left then; between "
+        "them they fall exponentially. 1 keeps all; validation and test stay whole",
+        absent=1.0, minimum=1, below=math.inf,
     )  # fmt: skip
     validation: float | Literal["last"] = key(
         "fraction of train images held out, drawn from every class, unless the pictures have a folder val besides "
@@ -208,8 +214,10 @@ class Config:
             self._require_balance()
 
     def _require_balance(self) -> None:
+        loss, too = self.loss, "makes up for uneven classes, too"
         for name, clashes, reason in (
-            ("loss.class_weights=balanced", self.loss.class_weights == "balanced", "makes up for uneven classes, too"),
+            ("loss.class_weights=balanced", loss.class_weights == "balanced", too),
+            (f"loss.logit_adjustment={loss.logit_adjustment:g}", loss.logit_adjustment > 0, too),
             ("train.cache_features=true", self.train.cache_features, "goes through every image once an epoch"),
             ("train.reshuffle=false", not self.train.reshuffle, "would never show most images of a large class"),
             (f"augment.repeats={self.augment.repeats}", self.augment.repeats > 1, "repeats images by another rule"),

@@ -28,6 +28,12 @@ class LossConfig:
         absent=None,
     )
 
+    logit_adjustment: float = key(
+        "factor of the logarithm of each class's fraction of the training images, which is added to its logits while "
+        "training; 0 adds nothing, 1 makes up for uneven classes (Menon et al., 2021)",
+        absent=0.0, minimum=0, below=math.inf,
+    )  # fmt: skip
+
     @property
     def weights_by_name(self) -> dict[str, float]:
         """Those of a list."""
@@ -35,6 +41,11 @@ class LossConfig:
         return {name: float(weight) for name, _, weight in (pair.rpartition(":") for pair in pairs)}
 
     def __post_init__(self) -> None:
+        if self.logit_adjustment and self.class_weights == "balanced":
+            raise ConfigError(
+                f"loss.logit_adjustment={self.logit_adjustment:g}: does not go with loss.class_weights=balanced, which "
+                "makes up for uneven classes, too; change one"
+            )
         pairs = self.class_weights if isinstance(self.class_weights, tuple) else ()
         for pair in pairs:
             name, _, weight = pair.rpartition(":")

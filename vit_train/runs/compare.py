@@ -126,6 +126,8 @@ def _less_than(reference: Reference, config: dict[str, Any], rows: list[Row]) ->
     for key, of in (("dataset.fraction", "data"), ("dataset.train_fraction", "training images")):
         if (fraction := config.get(key, 1.0)) != 1:
             parts.append(f"the run has {fraction:.3g} of the {of} ({key}), the published one all")
+    if (imbalance := config.get("dataset.imbalance", 1.0)) != 1:
+        parts.append(f"the run has uneven classes (dataset.imbalance={imbalance:g}), the published one even ones")
     if (steps := config.get("train.steps_per_epoch")) is not None:
         parts.append(f"an epoch of the run is cut to {steps} steps (train.steps_per_epoch)")
     if len(rows) != (epochs := int(reference.rows[-1]["epoch"])):

@@ -96,8 +96,9 @@ class CachedFeatures:
             if isinstance(source, Examples):
                 digest.update(np.ascontiguousarray(source.images).data)
         data, compute, model = self.config.dataset, self.config.compute, dataclasses.asdict(self.config.model)
-        # A key without plugins, and with the only fit that there once was, is as it ever was.
+        # What was not there once is only in a key where it has an effect, so that others are as they ever were.
         more = [*(digest for _, digest in ACTIVE.get().files), *([data.fit] if data.fit != "crop" else [])]
+        more += [f"imbalance={data.imbalance}"] if data.imbalance != 1 else []
         options = [
             {name: value for name, value in model.items() if name not in _NO_PART_IN_FEATURES},
             [data.name, data.fraction, data.train_fraction, data.validation, self.config.seed, self.fingerprint, *more],

@@ -38,7 +38,8 @@ def compile_model(
     optimizer = build_optimizer(config, model, steps)
     # Keras makes its variables with the first batch; a checkpoint is restored before that.
     optimizer.build(model.trainable_variables)
-    return _compile(model, optimizer, CrossEntropy(config.loss.label_smoothing, weights))
+    shift = logit_shift(config.loss, training.labels, len(class_names))
+    return _compile(model, optimizer, CrossEntropy(config.loss.label_smoothing, weights, shift))
 
 
 def compile_early(network: keras.Model, model: keras.Model, training: ImageSource, config: Config) -> keras.Model:
@@ -99,6 +100,18 @@ def class_weights(
     return weights
 
 
+def logit_shift(config: LossConfig, labels: npt.NDArray[np.int32], classes: int) -> npt.NDArray[np.float32] | None:
+    """What is added to the logits of each class in the loss, float32 [K]: tau log(n_k / N); None for tau = 0.
+
+    A class with n of the N labels is so often right that a model without it prefers the class; with it, the model's own
+    logits are those for even classes (A. K. Menon et al., arXiv 2007.07314, equation 10). n is at least 1.
+    """
+    if not config.logit_adjustment:
+        return None
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    return (config.logit_adjustment * np.log(counts / len(labels))).astype(np.float32)
+
+
 def _mixed(targets: Any) -> bool:
     """Whether targets are distributions and not labels. Keras makes floats of both, but keeps their rank."""
     return len(targets.shape) == 2
@@ -116,18 +129,26 @@ class CrossEntropy(keras.losses.Loss):
     q is the target with the fraction `smoothing` of it spread evenly over all K classes (Szegedy et al., arXiv
     1512.00567, section 7), p the softmax of the logits, float [B, K], and w the class weights, float [K]. PyTorch's
     `cross_entropy(..., weight=w, label_smoothing=smoothing)` is the same, but its mean of labels is over their weights.
+    `shift`, float [K], is added to the logits first.
     """
 
     def __init__(
-        self, smoothing: float = 0.0, weights: Sequence[float] | npt.NDArray[np.float32] | None = None
+        self,
+        smoothing: float = 0.0,
+        weights: Sequence[float] | npt.NDArray[np.float32] | None = None,
+        shift: Sequence[float] | npt.NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__(name="cross_entropy")
-        self.smoothing, self.weights = smoothing, None if weights is None else np.asarray(weights, np.float32)
+        self.smoothing = smoothing
+        self.weights, self.shift = (None if each is None else np.asarray(each, np.float32) for each in (weights, shift))
 
     def get_config(self) -> dict[str, Any]:
-        return {"smoothing": self.smoothing, "weights": None if self.weights is None else self.weights.tolist()}
+        parts = {"weights": self.weights, "shift": self.shift}
+        return {"smoothing": self.smoothing, **{n: None if v is None else v.tolist() for n, v in parts.items()}}
 
     def call(self, targets: Any, logits: Any) -> Any:
+        if self.shift is not None:
+            logits = logits + ops.cast(self.shift, logits.dtype)
         if not _mixed(targets) and not self.smoothing and self.weights is None:
             return keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
         classes = logits.shape[-1]
