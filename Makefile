@@ -45,6 +45,7 @@ parity: .venv-parity/installed .venv-mml/installed .venv-pretrained/installed  #
 	.venv-parity/bin/python tests/parity/adamw.py tests/golden/adamw.npz
 	.venv-mml/bin/python tests/parity/matmul_free.py tests/golden/matmul_free.npz
 	.venv-pretrained/bin/python tests/parity/pretrained.py tests/golden/pretrained
+	.venv-pretrained/bin/python tests/parity/saved_by_datasets.py tests/golden/hf
 
 same: .venv/installed-dev  ## train five recipes with this checkout and with BASE, and compare their bits; DATA=FOLDER
 	$(RUN)/python benchmarks/same_results.py $(or $(BASE),HEAD) $(and $(DATA),--data $(DATA))

@@ -10,6 +10,7 @@ import pytest
 from data.test_folder import write_classes
 from PIL import Image
 
+from vit_train import cli
 from vit_train.config.compose import load_config
 from vit_train.data.folder import load_folder
 from vit_train.data.sources import load_all
@@ -21,6 +22,11 @@ parquet = pytest.importorskip("pyarrow.parquet")
 GOLDEN = Path(__file__).parents[1] / "golden" / "hf"  # `datasets` wrote it: tests/parity/saved_by_datasets.py
 NAMES = ["cat", "dog"]
 PICTURES = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -287,7 +293,18 @@ def test_a_broken_file_is_one_sentence(folder, tmp_path, fault):
     with pytest.raises(DataError) as error:
         load("table", tmp_path / "x.parquet")
     assert str(error.value).startswith(f"{tmp_path}/x.parquet{message}"), str(error.value)
+    assert type(error.value) is DataError  # and not BadFiles, which vit-runs check would leave out
     assert "\n" not in str(error.value)
+
+
+def test_the_command_says_it_and_leaves_nothing_behind(tensorflow, folder, tmp_path, monkeypatch, capsys):
+    one_row(label=None)(folder, tmp_path / "x.parquet")
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    assert cli.run(["dataset=table", "dataset.root=../x.parquet"]) == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith("vit-train: ../x.parquet: row 3: its label '' is none")
+    assert sorted(folder.iterdir()) == before
+    assert not list((tmp_path / "cache").rglob("*.*"))  # what was copied there has no name
 
 
 def in_saved(change):

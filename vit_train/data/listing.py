@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vit_train.config.schema import Fit
-from vit_train.data.check import check_images
+from vit_train.data.check import BadFiles, check_images
 from vit_train.data.copies import TEST, TRAIN, VALIDATION, copy_notes
 from vit_train.data.image_files import ImageFiles
 from vit_train.data.images import Dataset, ImageSource
@@ -45,7 +45,12 @@ def read_listing(name: str, listing: Listing, side: int, max_pixels: int, fit: F
         pictures = ImageFiles(called, labels, none, size, max_pixels, fit)
     else:
         pictures = PackedImages(packed, called, labels, none, size, max_pixels, fit)
-    sums, digests = check_images(paths, pictures.look)
+    try:
+        sums, digests = check_images(paths, pictures.look)
+    except BadFiles as error:
+        if packed is None:
+            raise
+        raise DataError(str(error)) from None  # vit-runs check would leave out files
     pictures = replace(pictures, sums=sums)
     return assemble(name, pictures, paths, listing.parts, digests, listing.class_names, listing.notes)
 
