@@ -74,6 +74,42 @@ def test_layer_norm(options, policy):
         require_equal(ours, theirs, lambda x, ours=ours: ours(x, training=True), theirs, x, TOLERANCE[policy])
 
 
+BATCH_NORMS = [{}, {"momentum": 0.5, "epsilon": 0.1}, {"axis": 1}, {"center": False}, {"scale": False}]
+
+
+@pytest.mark.parametrize("policy", TOLERANCE)
+@pytest.mark.parametrize("options", BATCH_NORMS, ids=str)
+def test_batch_norm(options, policy):
+    import keras
+
+    from vit_train.models.batch_norm import BatchNorm
+
+    rng = np.random.default_rng(1)
+    for shape in SHAPES.values():
+        x = (3 * rng.normal(size=shape) + 1).astype("float64" if policy == "float64" else "float32")
+        ours, theirs = (kind(dtype=policy, **options) for kind in (BatchNorm, keras.layers.BatchNormalization))
+        ours.build(shape)
+        theirs.build(shape)
+        fill(ours, theirs)
+        if policy == "float32":
+            assert ours.fuses(x) == (len(shape) == 4 and not {"axis", "center", "scale"} & {*options})
+        for training in (True, False):
+            calls = (lambda x, layer=layer, t=training: layer(x, training=t) for layer in (ours, theirs))
+            require_equal(ours, theirs, *calls, x, 20 * TOLERANCE[policy])
+        for mine, other in zip(ours.non_trainable_variables, theirs.non_trainable_variables, strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+def test_frozen_batch_norm_keeps_its_statistics():
+    import keras
+
+    from vit_train.models.batch_norm import BatchNorm
+
+    x = np.random.default_rng(1).normal(size=SHAPES[4]).astype("float32")
+    layer = BatchNorm(trainable=False)
+    np.testing.assert_array_equal(layer(x, training=True), keras.layers.BatchNormalization()(x, training=False))
+
+
 def test_layer_norm_of_another_rank_fuses_its_last_axis_only():
     from vit_train.models.layer_norm import LayerNorm
 
@@ -221,6 +257,7 @@ def test_keras_computes_all_of_it_where_it_is_asked_to(monkeypatch):
     import keras
 
     from vit_train.machine import kernels
+    from vit_train.models.batch_norm import BatchNorm
     from vit_train.models.dropout import Dropout, GeluDropout
     from vit_train.models.layer_norm import LayerNorm
     from vit_train.models.self_attention import SelfAttention
@@ -242,3 +279,5 @@ def test_keras_computes_all_of_it_where_it_is_asked_to(monkeypatch):
         inputs = (x, x) if index == 1 else (gelu(x),) if index == 3 else (x,)
         expected = theirs(*inputs) if index == 0 else theirs(*inputs, training=True)
         np.testing.assert_array_equal(ours(x, training=True), expected)
+    x = np.random.default_rng(1).normal(size=SHAPES[4]).astype("float32")
+    np.testing.assert_array_equal(BatchNorm()(x, training=True), keras.layers.BatchNormalization()(x, training=True))

@@ -1,4 +1,7 @@
-"""Layer normalisation that goes over its tokens once in the forward pass, and once in the backward pass."""
+"""Layer normalisation that goes over its tokens once in the forward pass, and once in the backward pass.
+
+Shape suffixes: B batch, N tokens, T all tokens of a batch, D width of a token.
+"""
 
 from typing import Any
 
@@ -21,13 +24,15 @@ class LayerNorm(keras.layers.LayerNormalization):
         if not (training and self.fuses(x_BND)):
             return super().call(x_BND)
 
-        def normalized(x_BND: Any, gamma_D: Any, beta_D: Any) -> Any:
-            y_BND, mean_BN1, scale_BN1 = _normalize(x_BND, gamma_D, beta_D, self.epsilon)
-            return y_BND, lambda dy_BND: _gradients(x_BND, dy_BND, gamma_D, mean_BN1, scale_BN1)
+        def normalized(x_TD: Any, gamma_D: Any, beta_D: Any) -> Any:
+            y_TD, mean_T1, scale_T1 = _normalize(x_TD, gamma_D, beta_D, self.epsilon)
+            return y_TD, lambda dy_TD: _gradients(x_TD, dy_TD, gamma_D, mean_T1, scale_T1)
 
+        # As a matrix, since XLA sums over one axis faster than over two.
+        x_TD = ops.reshape(x_BND, (-1, x_BND.shape[-1]))
         # Tensors, as TensorFlow's custom gradients take no variables.
-        y_BND = ops.custom_gradient(normalized)(x_BND, ops.copy(self.gamma), ops.copy(self.beta))
-        return ops.cast(y_BND, self.compute_dtype)
+        y_TD = ops.custom_gradient(normalized)(x_TD, ops.copy(self.gamma), ops.copy(self.beta))
+        return ops.cast(ops.reshape(y_TD, ops.shape(x_BND)), self.compute_dtype)
 
     def fuses(self, x_BND: Any) -> bool:
         """Whether the fused operations below compute what these arguments and this input ask for."""
@@ -40,21 +45,20 @@ class LayerNorm(keras.layers.LayerNormalization):
 
 
 @fused
-def _normalize(x_BND: Any, gamma_D: Any, beta_D: Any, epsilon: float) -> tuple[Any, Any, Any]:
-    z_BND = ops.cast(x_BND, "float32")
-    mean_BN1 = ops.mean(z_BND, axis=-1, keepdims=True)
-    z_BND -= mean_BN1
-    scale_BN1 = ops.rsqrt(ops.mean(ops.square(z_BND), axis=-1, keepdims=True) + epsilon)
-    return ops.cast(z_BND * scale_BN1 * gamma_D + beta_D, x_BND.dtype), mean_BN1, scale_BN1
+def _normalize(x_TD: Any, gamma_D: Any, beta_D: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    z_TD = ops.cast(x_TD, "float32")
+    mean_T1 = ops.mean(z_TD, axis=-1, keepdims=True)
+    z_TD -= mean_T1
+    scale_T1 = ops.rsqrt(ops.mean(ops.square(z_TD), axis=-1, keepdims=True) + epsilon)
+    return ops.cast(z_TD * scale_T1 * gamma_D + beta_D, x_TD.dtype), mean_T1, scale_T1
 
 
 @fused
-def _gradients(x_BND: Any, dy_BND: Any, gamma_D: Any, mean_BN1: Any, scale_BN1: Any) -> tuple[Any, Any, Any]:
-    """Of x, gamma and beta (arXiv 1607.06450); all axes but the last are of examples and tokens."""
-    dy_BND, dtype = ops.cast(dy_BND, "float32"), x_BND.dtype
-    z_BND = (ops.cast(x_BND, "float32") - mean_BN1) * scale_BN1
-    dz_BND = dy_BND * gamma_D
-    along_BN1 = ops.mean(dz_BND * z_BND, axis=-1, keepdims=True)
-    dx_BND = (dz_BND - ops.mean(dz_BND, axis=-1, keepdims=True) - z_BND * along_BN1) * scale_BN1
-    tokens = tuple(range(len(x_BND.shape) - 1))
-    return ops.cast(dx_BND, dtype), ops.sum(dy_BND * z_BND, axis=tokens), ops.sum(dy_BND, axis=tokens)
+def _gradients(x_TD: Any, dy_TD: Any, gamma_D: Any, mean_T1: Any, scale_T1: Any) -> tuple[Any, Any, Any]:
+    """Of x, gamma and beta (arXiv 1607.06450)."""
+    dy_TD, dtype = ops.cast(dy_TD, "float32"), x_TD.dtype
+    z_TD = (ops.cast(x_TD, "float32") - mean_T1) * scale_T1
+    dz_TD = dy_TD * gamma_D
+    along_T1 = ops.mean(dz_TD * z_TD, axis=-1, keepdims=True)
+    dx_TD = (dz_TD - ops.mean(dz_TD, axis=-1, keepdims=True) - z_TD * along_T1) * scale_T1
+    return ops.cast(dx_TD, dtype), ops.sum(dy_TD * z_TD, axis=0), ops.sum(dy_TD, axis=0)
