@@ -19,7 +19,12 @@ def test_the_example_of_the_readme(eagerly, tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert "train.epochs=3" in example
     names = {}
-    exec(example.replace('"train.epochs=3"', '"debug=fast", "model.depth=1"'), names)
+    exec(
+        example.replace(
+            '"train.epochs=3"', '"debug=fast", "model.depth=1", "model.image_size=8", "model.patch_size=4"'
+        ),
+        names,
+    )
     assert [signal.getsignal(number) for number in SIGNALS] == handlers
     first, *_, last = capsys.readouterr().out.splitlines()
     (run,) = tmp_path.glob("outputs/*/*")
