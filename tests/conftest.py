@@ -70,8 +70,10 @@ def finished(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> RunD
     """A tiny run that has come to its end, made by `eagerly`; for all tests, so not to be changed."""
     from vit_train.run import train
 
+    # By default a checkpoint is saved every five minutes, which a stopped machine may take.
+    arguments = [*TINY, "train.checkpoint.every=1000", f"outputs={tmp_path_factory.mktemp('finished')}"]
     with without_graphs():
-        return RunDir(Path(train(load_config([*TINY, f"outputs={tmp_path_factory.mktemp('finished')}"])).run_dir))
+        return RunDir(Path(train(load_config(arguments)).run_dir))
 
 
 @pytest.fixture
