@@ -20,7 +20,10 @@ from vit_train.errors import ConfigError
         ("hydra.run.dir=x", "hydra.run.dir=x: there is no key hydra.run.dir"),
         (
             "dataset=cifar1000",
-            "dataset=cifar1000: must be one of cifar10, cifar100, digits, folder, hf, npz, table; did you mean cifar100",
+            (
+                "dataset=cifar1000: must be one of cifar10, cifar100, digits, folder, hf, npz, table; "
+                "did you mean cifar100"
+            ),
         ),
         ("debug=null", "debug=null: must be one of fast, overfit"),
         ("dataset=null", "dataset=null: must be one of cifar10, cifar100, digits, folder, hf, npz, table"),
