@@ -80,7 +80,7 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         return tokens is not None and self.key_dim == self.value_dim < width
 
     def _at_once(self, x_BND: Any) -> Any:
-        """In training: one matrix product in place of three, and a gradient with fewer passes."""
+        """In training: one matrix product in place of three, and below float32 a softmax of one loop each way."""
         _, tokens, width = x_BND.shape
         heads, inner = (self.num_heads, self.key_dim), self.num_heads * self.key_dim
         parts = (self.query_dense, self.key_dense, self.value_dense)
@@ -89,7 +89,8 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         projected = ops.matmul(ops.reshape(x_BND, (-1, width)), kernel) + bias
         split = ops.transpose(ops.reshape(projected, (-1, tokens, 3, *heads)), (2, 0, 3, 1, 4))
         q_BHNK, k_BHNK, v_BHNK = ops.unstack(split, 3, axis=0)
-        context_BHNK = attend_in_heads(q_BHNK * self.key_dim**-0.5, k_BHNK, v_BHNK)
+        scores_BHNN = ops.matmul(q_BHNK * self.key_dim**-0.5, ops.transpose(k_BHNK, (0, 1, 3, 2)))
+        context_BHNK = ops.matmul(softmax(scores_BHNN), v_BHNK)
         context = ops.reshape(ops.transpose(context_BHNK, (0, 2, 1, 3)), (-1, inner))
         y = ops.matmul(context, ops.reshape(self.output_dense.kernel, (inner, width))) + self.output_dense.bias
         return ops.reshape(y, (-1, tokens, width))
@@ -116,47 +117,29 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         return kernel, ops.einsum("hk,hke->he", value.bias, output.kernel)
 
 
-def attend_in_heads(q_BHNK: Any, k_BHNK: Any, v_BHNK: Any) -> Any:
-    """What the queries of each head gather, [B, H, N, K]; queries are scaled already.
-
-    The sums over a row in the softmax's gradient are taken from what the row has gathered, as in `attend`.
-    """
-
-    def attended(q_BHNK: Any, k_BHNK: Any, v_BHNK: Any) -> Any:
-        weights_BHNN = _softmax(ops.matmul(q_BHNK, _turned(k_BHNK)))
-        context_BHNK = ops.matmul(weights_BHNN, v_BHNK)
-
-        def gradient(d_context_BHNK: Any) -> tuple[Any, Any, Any]:
-            d_weights_BHNN = ops.matmul(d_context_BHNK, _turned(v_BHNK))
-            d_scores_BHNN = _softmax_gradient(weights_BHNN, d_weights_BHNN, context_BHNK, d_context_BHNK)
-            d_k_BHNK = ops.matmul(_turned(d_scores_BHNN), q_BHNK)
-            return ops.matmul(d_scores_BHNN, k_BHNK), d_k_BHNK, ops.matmul(_turned(weights_BHNN), d_context_BHNK)
-
-        return context_BHNK, gradient
-
-    return ops.custom_gradient(attended)(q_BHNK, k_BHNK, v_BHNK)
-
-
-def _turned(matrices: Any) -> Any:
-    return ops.transpose(matrices, (0, 1, 3, 2))
-
-
-def _softmax(scores: Any) -> Any:
-    """Over the last axis, float32 inside."""
+def softmax(scores: Any) -> Any:
+    """Softmax over the last axis, float32 inside."""
     if keras.backend.standardize_dtype(scores.dtype) == "float32":
         return ops.softmax(scores)  # on TensorFlow an operation of its own, and faster than XLA's loops
-    return _softmax_of_halves(scores)
+
+    def computed(scores: Any) -> Any:
+        weights = _softmax(scores)
+        return weights, lambda dy: _softmax_gradient(weights, dy)
+
+    return ops.custom_gradient(computed)(scores)
 
 
 @fused
-def _softmax_of_halves(scores: Any) -> Any:
-    return ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
+def _softmax(scores: Any) -> Any:
+    z = ops.cast(scores, "float32")
+    z = ops.exp(z - ops.max(z, axis=-1, keepdims=True))
+    return ops.cast(z / ops.sum(z, axis=-1, keepdims=True), scores.dtype)
 
 
 @fused
-def _softmax_gradient(weights: Any, d_weights: Any, context: Any, d_context: Any) -> Any:
-    p, d_p, c, d_c = (ops.cast(each, "float32") for each in (weights, d_weights, context, d_context))
-    return ops.cast(p * (d_p - ops.sum(c * d_c, axis=-1, keepdims=True)), weights.dtype)
+def _softmax_gradient(weights: Any, dy: Any) -> Any:
+    p, dy = ops.cast(weights, "float32"), ops.cast(dy, "float32")
+    return ops.cast(p * (dy - ops.sum(p * dy, axis=-1, keepdims=True)), weights.dtype)
 
 
 def attend(queries_BMD: Any, x_BND: Any, rate: float, seed: Any) -> tuple[Any, Any]:
