@@ -88,6 +88,15 @@ def load(kind, root, *overrides):
                                  *overrides]))  # fmt: skip
 
 
+def refused(kind, root, message):
+    """The error of loading what is broken: one line that begins with the file and what is wrong with it."""
+    with pytest.raises(DataError) as error:
+        load(kind, root)
+    assert str(error.value).startswith(f"{root}{message}"), str(error.value)
+    assert "\n" not in str(error.value)
+    return error.value
+
+
 def require_equal(found, expected):
     for mine, theirs in ((found.train, expected.train), (found.test, expected.test),
                          (found.validation, expected.validation)):  # fmt: skip
@@ -290,11 +299,8 @@ def halved(table):
 def test_a_broken_file_is_one_sentence(folder, tmp_path, fault):
     damage, message = BROKEN[fault]
     damage(folder, tmp_path / "x.parquet")
-    with pytest.raises(DataError) as error:
-        load("table", tmp_path / "x.parquet")
-    assert str(error.value).startswith(f"{tmp_path}/x.parquet{message}"), str(error.value)
-    assert type(error.value) is DataError  # and not BadFiles, which vit-runs check would leave out
-    assert "\n" not in str(error.value)
+    error = refused("table", tmp_path / "x.parquet", message)
+    assert type(error) is DataError  # and not BadFiles, which vit-runs check would leave out
 
 
 def test_the_command_says_it_and_leaves_nothing_behind(tensorflow, folder, tmp_path, monkeypatch, capsys):
@@ -379,10 +385,7 @@ BROKEN_FOLDERS = {
 def test_a_broken_folder_is_one_sentence(folder, tmp_path, fault):
     damage, message = BROKEN_FOLDERS[fault]
     damage(folder, tmp_path / "hf")
-    with pytest.raises(DataError) as error:
-        load("hf", tmp_path / "hf")
-    assert str(error.value).startswith(f"{tmp_path}/hf{message.format(root=tmp_path / 'hf')}"), str(error.value)
-    assert "\n" not in str(error.value)
+    refused("hf", tmp_path / "hf", message.format(root=tmp_path / "hf"))
 
 
 def test_pictures_in_a_table_cannot_be_left_out_by_path(folder, tmp_path):

@@ -16,6 +16,7 @@ from vit_train.config.training import LossConfig, ScheduleConfig, TrainConfig
 from vit_train.errors import ConfigError
 
 Fit = Literal["crop", "pad", "squash"]
+PICTURES = ("folder", "table", "hf")  # data sets whose images are files that are fitted to a square
 _OWN = {  # data sets of one's own, and what dataset.root is then
     "folder": "the folder of your pictures",
     "table": "the CSV or parquet file that lists or holds your pictures",
@@ -94,7 +95,7 @@ class DatasetConfig(AnyDatasetConfig):
             for column in ("path_column", "label_column", "split_column"):
                 if (value := getattr(self, column)) is not None:
                     raise ConfigError(f"dataset.{column}={value}: is for dataset=table and hf, not for {self.name}")
-        if self.fit != "crop" and self.name not in ("folder", "table", "hf"):
+        if self.fit != "crop" and self.name not in PICTURES:
             raise ConfigError(
                 f"dataset.fit={self.fit}: is for picture files, and dataset={self.name} has none; use crop"
             )

@@ -18,6 +18,7 @@ from vit_train.errors import DataError
 
 # What the parts are called, the best name first; where there is no test set, the validation set is it.
 PART_NAMES = {TRAIN: ("train", "training"), TEST: ("test", "testing"), VALIDATION: ("val", "valid", "validation")}
+PART_OF = {name: part for part, names in PART_NAMES.items() for name in names}
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,10 @@ from collections import Counter
 from operator import itemgetter
 from pathlib import Path
 
-from vit_train.data.listing import PART_NAMES
+from vit_train.data.listing import PART_OF
 from vit_train.errors import DataError
 from vit_train.files import read_json
 
-_PARTS = {name: part for part, names in PART_NAMES.items() for name in names}
 _NUMBERED = re.compile(r"(.*)-\d{5}-of-(\d{5})\.parquet")
 Shard = tuple[Path, int | None]  # a file, and the part that its name tells
 
@@ -70,6 +69,6 @@ def _require_whole(files: list[Path]) -> None:
 def _part(path: Path) -> int | None:
     for name in reversed(path.parts):
         for word in re.split(r"[^a-z]+", name.lower()):
-            if word in _PARTS:
-                return _PARTS[word]
+            if word in PART_OF:
+                return PART_OF[word]
     return None

@@ -14,14 +14,13 @@ from vit_train.data.columns import Columns, read_columns
 from vit_train.data.copies import TRAIN
 from vit_train.data.exclude import without
 from vit_train.data.images import Dataset
-from vit_train.data.listing import PART_NAMES, Listing, read_listing, require_all_classes, settled
+from vit_train.data.listing import PART_OF, Listing, read_listing, require_all_classes, settled
 from vit_train.data.packed import Packed, Stores
 from vit_train.data.roots import expanded
 from vit_train.data.shards import find_shards
 from vit_train.errors import DataError
 
 _AFTER_NAMES = " after the first, which names the columns"
-_PARTS = {name: part for part, names in PART_NAMES.items() for name in names}
 _NO_NAME = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?|[+-]?nan", re.IGNORECASE)
 
 
@@ -129,7 +128,7 @@ def _parts(table: Columns, told: int | None) -> npt.NDArray[np.uint8]:
         return np.full(len(table.rows), TRAIN if told is None else told, np.uint8)
     words = [word.lower() for word in table.cells["split"]]
     table.require(
-        [word in _PARTS for word in words],
-        lambda place: f"'{words[place]}' is no part; it must be one of {', '.join(_PARTS)}",
+        [word in PART_OF for word in words],
+        lambda place: f"'{words[place]}' is no part; it must be one of {', '.join(PART_OF)}",
     )
-    return np.array([_PARTS[word] for word in words], np.uint8)
+    return np.array([PART_OF[word] for word in words], np.uint8)

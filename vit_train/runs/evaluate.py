@@ -4,7 +4,7 @@ import argparse
 
 from vit_train.config.convert import convert
 from vit_train.config.groups import groups, read_yaml
-from vit_train.config.schema import Config
+from vit_train.config.schema import PICTURES, Config
 from vit_train.console import print_table
 from vit_train.data.images import Dataset
 from vit_train.errors import ConfigError, DataError
@@ -63,7 +63,7 @@ def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
         # Of the other keys none has a say in what the test set is.
         usual = read_yaml(f"dataset/{dataset}") if dataset in groups()["dataset"] else values["dataset"]
         values["dataset"] = usual | {"name": dataset, "root": None, "fraction": 1.0, "validation": 0.1}
-        if dataset in ("folder", "table", "hf"):
+        if dataset in PICTURES:
             values["dataset"]["fit"] = config.dataset.fit
     if root is not None:
         values["dataset"]["root"] = root
