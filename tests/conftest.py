@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +139,22 @@ def workers() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     yield worker
     for process in started.values():
         process.communicate()  # the end of its stdin ends it
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's chromium, where it is installed.
+
+    Closing it leaves the sockets of playwright's event loop to the garbage collector, so a test that uses it is marked
+    filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning").
+    """
+    playwright, chromium = pytest.importorskip("playwright.sync_api"), shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium on this machine")
+    with playwright.sync_playwright() as library:
+        browser = library.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

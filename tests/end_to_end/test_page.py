@@ -1,7 +1,6 @@
 """report.html in a real browser: Debian's chromium, where it is installed."""
 
 import dataclasses
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,10 @@ from made_up import run_of
 from vit_train.data.superclasses import CIFAR100
 from vit_train.report import story
 
-CHROMIUM = shutil.which("chromium")
 NAMES = tuple(sorted(" ".join(CIFAR100.values()).split()))
 
 pytestmark = [
     pytest.mark.usefixtures("tensorflow"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
     # Closing the browser leaves the sockets of playwright's event loop to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -26,15 +23,6 @@ def address(tmp_path_factory):
     run, config, report = run_of(tmp_path_factory.mktemp("run"), NAMES)
     story.tell(dataclasses.replace(report, status="completed"), run, config)
     return run.report_html.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as library:
-        browser = library.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])

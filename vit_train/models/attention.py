@@ -24,7 +24,7 @@ def attention_weights(network: keras.Model, images_BHWC: np.ndarray) -> list[np.
     blocks = layers_with(network, "attention_norm")
     if not blocks:
         return []
-    inputs = keras.Model(network.input, [block.input for block in blocks]).predict_on_batch(images_BHWC)
+    inputs = keras.Model(network.input, [block.input for block in blocks])(images_BHWC, training=False)
     weights = []
     for block, x_BND in zip(blocks, inputs if len(blocks) > 1 else [inputs], strict=True):
         y_BND = block.attention_norm(x_BND)

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from PIL import Image
 
 from vit_train.models.attention import attention_weights, layers_with, over_patches, rollout
 from vit_train.report.canvas import figure, mosaic, shorten, without_axes
 
 FILTERS, PLACES = 64, 12  # shown at most: filters, and positions per side of the image
+MAPS = ("last block", "rollout")  # how attention is shown: that of the last block, and what has reached it through all
 
 
 def patch_size(network: keras.Model) -> int | None:
@@ -65,27 +67,46 @@ def draw_positions(network: keras.Model) -> Figure | None:
 
 def draw_attention(network: keras.Model, prepared: np.ndarray, names: Sequence[str]) -> Figure | None:
     """Images as the network sees them (float32 [B, S, S, 3], in [0, 255]), its last block's attention, and rollout."""
-    weights = attention_weights(network, prepared)
-    if not weights:
+    found = attention_maps(network, prepared)
+    if found is None:
         return None
-    last, whole = (over_patches(flow, network) for flow in (weights[-1].mean(axis=1), rollout(weights)))
     rows = math.ceil(len(prepared) / 2)
     drawn = figure("Attention", 10, 1.85 * rows + 0.6, images=True)
     places = drawn.subplots(rows, 6, squeeze=False).reshape(-1, 3)
     for axes in places.ravel():
         without_axes(axes)
-    for (plain, *maps), image, name, *shares in zip(places, prepared, names, last, whole, strict=False):
+    for (plain, *maps), image, name, *shares in zip(places, prepared, names, *found, strict=False):
         plain.imshow(image / 255)
         plain.set_title(shorten(name), fontsize=8)
-        for axes, share, title in zip(maps, shares, ("last block", "rollout"), strict=True):
-            _overlay(axes, image, share, title)
+        for axes, share, title in zip(maps, shares, MAPS, strict=True):
+            axes.imshow(overlay(image, share))
+            axes.set_title(f"{title}: {share.min():.2g} to {share.max():.2g}", fontsize=8)
     return drawn
 
 
-def _overlay(axes: Any, image: np.ndarray, share: np.ndarray, title: str) -> None:
-    """The image, bright where attention goes; the title has the least and the largest share, 1 being an even one."""
-    size = len(image)
-    axes.imshow(image.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
-    extent = (-0.5, size - 0.5, size - 0.5, -0.5)
-    axes.imshow(share, cmap="inferno", alpha=0.6, extent=extent, interpolation="bilinear")
-    axes.set_title(f"{title}: {share.min():.2g} to {share.max():.2g}", fontsize=8)
+def attention_maps(network: keras.Model, prepared: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """MAPS of images [B, S, S, 3] as the network sees them, each float [B, P, P]: where 1 is a patch's even share.
+
+    None for a network without attention.
+    """
+    weights = attention_weights(network, prepared)
+    if not weights:
+        return None
+    return over_patches(weights[-1].mean(axis=1), network), over_patches(rollout(weights), network)
+
+
+def overlay(image: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """uint8 [L, L, 3], L about 256: the image [S, S, 3] in grey, bright where most of the attention [P, P] goes."""
+    grey = _enlarged(image).mean(axis=-1, keepdims=True)
+    low, high = float(share.min()), float(share.max())
+    unit = Image.fromarray(((share - low) / ((high - low) or 1)).astype("float32"))
+    smooth = np.asarray(unit.resize(grey.shape[1::-1], Image.Resampling.BILINEAR))
+    colours = np.asarray(colormaps["inferno"](smooth))[..., :3]
+    blended: np.ndarray = 0.4 * grey + 0.6 * 255 * colours
+    return blended.round().astype("uint8")
+
+
+def _enlarged(image: np.ndarray) -> np.ndarray:
+    """The pixels [S, S, C] of a small image as squares, so that it is about 256 wide."""
+    factor = max(1, round(256 / len(image)))
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,6 +1,7 @@
 """report.html and report.md, from what is in the run directory."""
 
 import base64
+import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup, escape
+from PIL import Image
 
 from vit_train.config.schema import Config
 from vit_train.console import duration
@@ -119,7 +121,18 @@ def _picture(path: Path) -> _Picture | None:
         return None
     data = path.read_bytes()
     width, height = struct.unpack(">II", data[16:24])
-    return _Picture(f"data:image/png;base64,{base64.b64encode(data).decode()}", width, height)
+    return _Picture(_address(data), width, height)
+
+
+def png_address(pixels: np.ndarray) -> str:
+    """An image, uint8 [H, W, 3], as a data URI."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    return _address(data.getvalue())
+
+
+def _address(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _text(path: Path) -> Markup | None:

@@ -1,12 +1,9 @@
 """The page of `vit-runs check`: one file with the pictures in it, that needs no network."""
 
-import base64
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from vit_train.data.images import Dataset
 from vit_train.data.survey import Part
@@ -78,6 +75,4 @@ def _shown(finding: Finding, parts: dict[str, Part], class_names: Sequence[str])
 
 def _address(part: Part, row: int) -> str:
     """The picture as training would read it, as a data URI."""
-    data = io.BytesIO()
-    Image.fromarray(part.source.read(np.array([row]))[0]).save(data, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return pages.png_address(part.source.read(np.array([row]))[0])

@@ -24,6 +24,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs compare latest --reference keras_io_2021
   vit-runs evaluate latest --dataset cifar10
   vit-runs predict latest cat.jpg holiday/ --csv
+  vit-runs demo latest
   vit-runs figures latest
   vit-runs repair latest
   vit-runs remove 18-31 19-02 --yes
@@ -152,6 +153,10 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")
 
+    verb = _add(verbs, "demo", "demo", "a page on this machine to drop pictures on: classes, and where attention looks")
+    _add_run_and_plugin(verb)
+    verb.add_argument("--port", metavar="N", type=_port, default=8000, help="0 is any free one (default: %(default)s)")
+
     verb = _add(verbs, "figures", "redraw", "draw the figures and pages of a run again; no number changes")
     _add_run_and_plugin(verb)
 
@@ -173,6 +178,13 @@ def _seconds(text: str) -> int:
     """A whole number from 1 on."""
     if not text.isascii() or not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    """A whole number from 0 to 65535."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 to 65535")
     return int(text)
 
 
