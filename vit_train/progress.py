@@ -141,11 +141,11 @@ class TrainingDisplay:
     ) -> None:
         self.progress.stop()
 
-    def start_epoch(self, epoch: int) -> None:
-        """`epoch` counts from 1."""
+    def start_epoch(self, epoch: int, doing: str | None = None) -> None:
+        """`epoch` counts from 1; `doing` says what it is if it has no steps."""
         self.epoch = epoch
-        if not self.compiled:
-            self._tell(0, "compiling the first step", every=0)
+        if doing or not self.compiled:
+            self._tell(0, doing or "compiling the first step", every=0)
         else:
             self._draw(0, [("", 0)])
 

@@ -16,7 +16,7 @@ def test_every_key_stands_with_default_and_meaning():
     for name, field, _ in (*keys_of(Config), *keys_of(SweepConfig, "sweep.")):
         index, *others = [i for i, line in enumerate(LINES) if line.startswith(f"  {name} = ")]
         assert field.metadata["doc"] in LINES[index + 1]
-        assert not others or name.startswith(("model.", "optimizer.", "sweep.launcher."))
+        assert not others or name.startswith(("model.", "head.", "optimizer.", "sweep.launcher."))
 
 
 def test_each_model_stands_with_its_own_keys():

@@ -26,6 +26,7 @@ model.attention_initializer model.initializer model.stem model.stem_channels mod
 model.mlp_output_activation model.activation model.drop_path model.drop_path_mode model.layer_scale
 model.register_tokens model.pre_norm model.final_norm model.norm_epsilon model.export_ternary
 loss.label_smoothing loss.class_weights loss.logit_adjustment
+head.name head.l2 head.neighbours head.temperature
 optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.layer_decay
 optimizer.clip_norm
 optimizer.beta_1 optimizer.beta_2 optimizer.epsilon optimizer.momentum optimizer.nesterov
@@ -57,7 +58,7 @@ def leaves(values, prefix=""):
             yield prefix + name
 
 
-@pytest.mark.parametrize("group", "dataset augment model loss optimizer schedule train compute logging".split())
+@pytest.mark.parametrize("group", "dataset augment model loss head optimizer schedule train compute logging".split())
 def test_each_option_of_a_group_has_exactly_the_keys_of_its_dataclass(group):
     sections = variants(typing.get_type_hints(Config)[group])
     for file in (config_folder() / group).glob("*.yaml"):

@@ -105,6 +105,7 @@ ELSEWHERE |= {
     *(f"model.{name}" for name in "activation drop_path drop_path_mode layer_scale".split()),
     *(f"model.{name}" for name in "register_tokens norm_epsilon pre_norm final_norm mean std".split()),
     "train.cache_features",
+    *(f"head.{name}" for name in "name l2 neighbours temperature".split()),  # test_fitted.py
     "train.checkpoint.every",
     "train.skip_nonfinite_steps",
     "figures",

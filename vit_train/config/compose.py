@@ -114,9 +114,11 @@ def _with_own_file(error: ConfigError, overrides: Sequence[str]) -> ConfigError:
 def _following(values: typing.Any, overrides: Sequence[str]) -> typing.Any:
     """The values, with the model of init=FILE if they have one."""
     if isinstance(values.get("init"), str) and isinstance(values.get("model"), dict):
-        values["model"] = with_model_of(
-            values["init"], values["model"], [parse(text).key_or_group for text in overrides]
-        )
+        chosen = [parse(text).key_or_group for text in overrides]
+        values["model"] = with_model_of(values["init"], values["model"], chosen)
+        fitted = values.get("head", {}).get("name", "trained") != "trained"  # to the features, without layers between
+        if fitted and "head_units" in values["model"] and "model.head_units" not in chosen:
+            values["model"]["head_units"] = []
     return values
 
 

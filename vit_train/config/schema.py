@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from vit_train.config.augmentation import AugmentConfig
-from vit_train.config.convert import key
+from vit_train.config.convert import key, show
 from vit_train.config.durations import Duration
+from vit_train.config.heads import HeadConfig
 from vit_train.config.launchers import LauncherConfig
 from vit_train.config.models import ModelConfig
 from vit_train.config.optimizers import OptimizerConfig
@@ -156,6 +157,7 @@ class Config:
     augment: AugmentConfig
     model: ModelConfig
     loss: LossConfig
+    head: HeadConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     train: TrainConfig
@@ -213,6 +215,32 @@ class Config:
 
         if self.dataset.sampling == "balanced":
             self._require_balance()
+        if self.head.fits:
+            self._require_features()
+
+    def _require_features(self) -> None:
+        """Each fit of a head to features is an epoch of one step, whatever the recipe says."""
+        head, loss = f"head={self.head.name}", self.loss
+        if not self.train.cache_features:
+            raise ConfigError(
+                f"{head}: is fitted to features that are computed once; use experiment=probe, or "
+                "train.cache_features=true"
+            )
+        if units := getattr(self.model, "head_units", None):
+            raise ConfigError(
+                f"model.head_units={show(units)}: nothing would train these layers with {head}; set model.head_units=[]"
+            )
+        for name, value, usual in (
+            ("loss.label_smoothing", loss.label_smoothing, 0.0),
+            ("loss.class_weights", loss.class_weights, None),
+            ("loss.logit_adjustment", loss.logit_adjustment, 0.0),
+            ("train.ema_decay", self.train.ema_decay, None),
+        ):
+            if value != usual:
+                raise ConfigError(f"{name}={show(value)}: is for training in steps; leave it out, or use head=trained")
+        object.__setattr__(
+            self, "train", dataclasses.replace(self.train, epochs=len(self.head.fits), steps_per_epoch=1)
+        )
 
     def _require_balance(self) -> None:
         loss, too = self.loss, "makes up for uneven classes, too"

@@ -6,8 +6,10 @@ from typing import Any
 import keras
 
 from vit_train.config import plugins
+from vit_train.config.heads import HeadConfig, KnnHeadConfig, PrototypesHeadConfig, TrainedHeadConfig
 from vit_train.config.models import MatmulFreeConfig, ModelConfig, ResNetConfig, VitConfig
 from vit_train.errors import ConfigError
+from vit_train.models.fitted import NeighbourLogits, PrototypeLogits
 from vit_train.models.layers import INITIALIZERS
 from vit_train.models.matmul_free import matmul_free_features
 from vit_train.models.resnet import resnet_features
@@ -21,20 +23,34 @@ FEATURES: dict[type, Callable[[Any, keras.KerasTensor], keras.KerasTensor]] = {
 }
 
 
-def build_model(config: ModelConfig, classes: int) -> keras.Model:
+def build_model(config: ModelConfig, classes: int, head: HeadConfig | None = None, examples: int = 0) -> keras.Model:
     """A network on float32 images [B, S, S, 3] with values in [0, 255]; returns float32 logits [B, classes].
 
     S is `config.image_size`. Its layer "normalization" is Keras' Normalization (mean, variance and count: 7 values, not
-    trained), which the caller adapts; the last one is "logits".
+    trained), which the caller adapts; the last one is "logits". That is dense unless `head` is another one, which may
+    keep as many training images as `examples`.
     """
     images = keras.Input((config.image_size, config.image_size, 3), dtype="float32", name="images")
     # In bfloat16 values above 255 / 2 would lose their last bit before the mean is taken off.
     x = keras.layers.Normalization(dtype="float32", name="normalization")(images)
     features = FEATURES[type(config)](config, x) if config.own is None else _own_features(config, x)
-    # Logits stay in float32 under mixed precision, so that the loss is computed in float32.
-    start = INITIALIZERS[config.logits_initializer]
-    logits = keras.layers.Dense(classes, kernel_initializer=start, dtype="float32", name="logits")(features)
+    logits = _head(head or TrainedHeadConfig(name="trained"), classes, examples, config.logits_initializer)(features)
     return keras.Model(images, logits, name=config.name)
+
+
+def _head(head: HeadConfig, classes: int, examples: int, initializer: str) -> keras.layers.Layer:
+    # Logits stay in float32 under mixed precision, so that the loss is computed in float32.
+    options = {"dtype": "float32", "name": "logits"}
+    match head:
+        case KnnHeadConfig():
+            if head.neighbours >= examples:
+                raise ConfigError(
+                    f"head.neighbours={head.neighbours}: must be fewer than the {examples} training images"
+                )
+            return NeighbourLogits(classes, examples, head.neighbours, head.temperature, **options)
+        case PrototypesHeadConfig():
+            return PrototypeLogits(classes, head.temperature, **options)
+    return keras.layers.Dense(classes, kernel_initializer=INITIALIZERS[initializer], **options)
 
 
 def _own_features(config: ModelConfig, images: keras.KerasTensor) -> keras.KerasTensor:

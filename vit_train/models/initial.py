@@ -76,7 +76,7 @@ def begin(network: keras.Model, config: Config, class_names: Sequence[str]) -> d
         if any(RunDir(Path(str(config.resume))).checkpoints.glob("step-*")):
             return known
     weights = _read(config.init, config.model)
-    account = assign(network, weights, config.init, class_names)
+    account = assign(network, weights, config.init, None if config.head.fits else class_names)
     if known and known["sha256"] != weights.sha256:
         raise _changed(config.init)
     return account.to_dict()
@@ -156,15 +156,16 @@ def _weights(network: keras.Model) -> list[tuple[str, Any]]:
     return [(variable.path, variable) for variable in network.variables if _NO_WEIGHT not in variable.path]
 
 
-def assign(network: keras.Model, weights: Weights, init: str, class_names: Sequence[str]) -> Account:
+def assign(network: keras.Model, weights: Weights, init: str, class_names: Sequence[str] | None) -> Account:
     """Puts weights into a network, or raises CheckpointError and leaves it as it was.
 
-    The head, which is all behind the pooling, is taken if it is of the same classes and fits, and else stays new.
+    The head, which is all behind the pooling, is taken if it is of the same classes and fits, and else stays new; so it
+    does if `class_names` is None, since it is fitted later.
     Positions for another number of patches, and a projection for patches of another size, are resampled.
     """
     variables = dict(_weights(network))
     heads = {path: array for path, array in weights.arrays.items() if _HEAD.match(path)}
-    reason = _reason_for_new_head(heads, variables, weights.class_names, tuple(class_names))
+    reason = _reason_for_new_head(heads, variables, weights.class_names, class_names)
     skipped = weights.skipped | {weights.tensors[path]: reason for path in heads if reason}
     arrays = {path: array for path, array in weights.arrays.items() if not (reason and path in heads)}
     # Another library's file has none, so the statistics are those of the config.
@@ -195,12 +196,14 @@ def assign(network: keras.Model, weights: Weights, init: str, class_names: Seque
 
 
 def _reason_for_new_head(
-    heads: dict[str, np.ndarray], variables: dict[str, Any], theirs: tuple[str, ...] | None, ours: tuple[str, ...]
+    heads: dict[str, np.ndarray], variables: dict[str, Any], theirs: tuple[str, ...] | None, ours: Sequence[str] | None
 ) -> str:
     """Why the head of the file is not taken; "" if it is."""
+    if ours is None:
+        return "a head, since one is fitted"
     if theirs is None:
         return "a head of unknown classes"
-    if theirs != ours:
+    if theirs != tuple(ours):
         return "a head of other classes"
     shapes = {path: tuple(variable.shape) for path, variable in variables.items() if _HEAD.match(path)}
     return "" if shapes == {path: array.shape for path, array in heads.items()} else "a head of other shapes"

@@ -52,7 +52,8 @@ def _best_so_far(run: RunDir, compute: ComputeConfig) -> tuple[Any, tuple[str, .
     from vit_train.training import state
 
     names, size = _classes(run, config)
-    network = build.build_model(config.model, len(names))
+    kept = next((len(array) for name, array in found.best.items() if name.endswith("/logits/examples")), 0)
+    network = build.build_model(config.model, len(names), config.head, kept)
     state.assign(found.best, ("model", network.variables))
     network.get_layer("normalization").finalize_state()
     epochs = f"{len(found.progress['rows'])} of {config.train.epochs} epochs"

@@ -45,7 +45,7 @@ class CachedFeatures:
     ) -> None:
         self.config, self.sources, self.fingerprint = config, sources, fingerprint
         images = sum(map(len, sources))
-        first = _first_of_tail(network)
+        first = _first_of_tail(network, fitted=bool(config.head.fits))
         self.frozen = keras.Model(network.input, first.input)
         self.tail = compile_tail(model, first.input, network.output)
         size = 4 * int(np.prod(first.input.shape[1:]))
@@ -116,10 +116,11 @@ class CachedFeatures:
         return features_in_order(*self.arrays[1], self.config.train.batch_size)
 
 
-def _first_of_tail(network: keras.Model) -> Any:
-    """The first layer that is trained, or that of the dropout right before it."""
+def _first_of_tail(network: keras.Model, fitted: bool) -> Any:
+    """The first layer that is trained, or the last if it is fitted; or that of the dropout right before it."""
     layers = network.layers
-    place = next(index for index, layer in enumerate(layers) if layer.trainable_variables)
+    trained = (index for index, layer in enumerate(layers) if layer.trainable_variables)
+    place = len(layers) - 1 if fitted else next(trained)
     while isinstance(layers[place - 1], keras.layers.Dropout):
         place -= 1
     if not any(layer.variables for layer in layers[2:place]):  # the first two are images and their normalisation

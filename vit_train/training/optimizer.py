@@ -190,6 +190,8 @@ def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) 
     no matrix, and Muon or a decay by layer with a network that has nothing for it.
     """
     options = config.optimizer
+    if config.head.fits:
+        return _idle(config, network)
     found = treatments(options, network)
     trained = freeze(found)
     schedule = build_schedule(config, steps_per_epoch)
@@ -216,4 +218,14 @@ def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) 
             common |= {"matrices": [each.matrix for each in trained], "newton_schulz_dtype": compute_dtype()}
             optimizer = Muon(schedule, momentum=options.momentum, **common)
     optimizer.table = tuple(table(options, found))
+    return optimizer
+
+
+def _idle(config: Config, network: keras.Model) -> Rule:
+    """That of a network whose head is fitted: it freezes every variable, and is never asked for a step."""
+    for variable in network.trainable_variables:
+        variable.trainable = False
+    schedule = Schedule("constant", peak=0.0, warmup_steps=0, total_steps=config.train.epochs, final=1.0)
+    optimizer = SGD(schedule, decay=config.optimizer.decay, weight_decay=0.0)
+    optimizer.table = (f"head={config.head.name} is fitted to features; all else stays as it is",)
     return optimizer

@@ -70,7 +70,7 @@ def new_model(
     The network is normalised for the images, unless those weights bring their own normalisation.
     """
     with backend.memory_errors_explained(config), devices.scope():
-        network = build.build_model(config.model, len(class_names))
+        network = build.build_model(config.model, len(class_names), config.head, len(training))
         preprocessing.normalize_for(network, config.model, training)
         init = initial.begin(network, config, class_names)  # before the optimizer takes copies of the weights
         return network, compile_model(network, training, config, class_names), init

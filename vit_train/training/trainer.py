@@ -22,7 +22,7 @@ from vit_train.rundir.checkpoint import Arrays, Checkpoint
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
 from vit_train.text import command, setting
-from vit_train.training import state
+from vit_train.training import fitted, state
 from vit_train.training.averaging import averaged
 from vit_train.training.distribution import Devices
 from vit_train.training.features import CachedFeatures
@@ -116,6 +116,9 @@ class Trainer:
         with self.devices.scope():
             self.train()
             state.assign(self.best, ("model", self.model.variables))
+        if len(fits := self.config.head.fits) > 1:
+            best = history.best(self.progress.rows, self.settings.checkpoint.monitor)
+            say(f"{fits[int(best['epoch']) - 1]} is the best by {self.settings.checkpoint.monitor}")
         return self.progress.rows
 
     def train(self) -> None:
@@ -165,25 +168,39 @@ class Trainer:
     def _epoch(self) -> None:
         progress, end = self.progress, (len(self.progress.rows) + 1) * self.steps
         self.epoch_began = time.monotonic() - progress.seconds
-        self.display.start_epoch(len(progress.rows) + 1)
+        fits = self.config.head.fits
+        self.display.start_epoch(len(progress.rows) + 1, f"fitting {fits[len(progress.rows)]}" if fits else None)
         if progress.trained is None:
-            self.running, batches = self._in_training(end)
-            batches = sharded(batches, self.devices.count)
-            options = {"verbose": 0, "shuffle": False}  # the batches come in their order
-            logs = self.running.fit(
-                batches, steps_per_epoch=end - progress.step, callbacks=[self.watcher], **options
-            ).history
-            self.require_finite_steps()
-            images = min(self.images, self.steps * self.settings.batch_size)
-            speed = images / (time.monotonic() - self.epoch_began)
-            progress.trained = measured({name: values[0] for name, values in logs.items()}, TRAINING)
-            progress.trained["images_per_second"] = speed
+            progress.trained = self._fitted() if fits else self._trained(end)
         self.running = self.cached.tail if self.cached else self.model
         self.display.start_validation()
         with averaged(self.model, self._sync):
             logs = self.running.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
         self.require_finite(logs["loss"])
         self._end_epoch(progress.trained | measured(logs, VALIDATION))
+
+    def _trained(self, end: int) -> Row:
+        """Trains up to the step `end`; gives the epoch's figures."""
+        self.running, batches = self._in_training(end)
+        batches = sharded(batches, self.devices.count)
+        options = {"verbose": 0, "shuffle": False}  # the batches come in their order
+        logs = self.running.fit(
+            batches, steps_per_epoch=end - self.progress.step, callbacks=[self.watcher], **options
+        ).history
+        self.require_finite_steps()
+        images = min(self.images, self.steps * self.settings.batch_size)
+        speed = images / (time.monotonic() - self.epoch_began)
+        return {**measured({name: values[0] for name, values in logs.items()}, TRAINING), "images_per_second": speed}
+
+    def _fitted(self) -> Row:
+        """Fits the head to the features, which is the one step of an epoch; gives the epoch's figures."""
+        assert self.cached
+        layer, head = self.cached.tail.get_layer("logits"), self.config.head
+        features, labels = (array.numpy() for array in self.cached.arrays[0])
+        fitted.fit(layer, head, len(self.progress.rows), features, labels)
+        speed = self.images / (time.monotonic() - self.epoch_began)
+        self.progress.step += 1
+        return {**fitted.training_figures(layer, head, features, labels), "images_per_second": speed}
 
     def _in_training(self, end: int) -> tuple[keras.Model, Any]:
         """What is in `fit` up to the step `end`, and its batches."""
