@@ -12,7 +12,7 @@ run: .venv/installed  ## train on a small embedded data set, about a minute
 
 install: .venv/installed-dev  ## make .venv with what the commands below need
 
-test: .venv/installed-dev  ## run the tests, five to ten minutes on 2 cores; VIT_TRAIN_DATA=FOLDER adds those on the real CIFAR files
+test: .venv/installed-dev  ## run the tests, five minutes on 2 cores; VIT_TRAIN_DATA=FOLDER adds those on the real CIFAR files
 	$(RUN)/pytest -n 2 --dist worksteal -m "not slow" --durations=25
 
 test-all: .venv/installed-dev  ## run the slow ones, too: converters, kills at random, PyTorch, two devices

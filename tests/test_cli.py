@@ -93,13 +93,14 @@ def test_the_resolved_config_is_printed(vit_train):
     assert vit_train("dataset=digits", "model.depth=2", "--cfg", "job").stdout == result.stdout
 
 
-def test_a_run_ends_with_table_and_run_directory(vit_train, tmp_path):
-    result = vit_train(*TINY, "figures=false")
-    assert result.returncode == 0, result.stderr
-    *table, run = result.stdout.splitlines()
+def test_a_run_ends_with_table_and_run_directory(eagerly, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run([*TINY, "figures=false"]) == 0
+    printed = capsys.readouterr()
+    *table, run = printed.out.splitlines()
     assert (tmp_path / run / "report.json").is_file()
     assert [line.split()[1] for line in table if "%" in line] == ["validation", "test"]
-    first_words = [line.split()[0] for line in result.stderr.splitlines()]
+    first_words = [line.split()[0] for line in printed.err.splitlines()]
     assert first_words == ["loading", "reading", "run", "vit,", "epoch", "epoch", "1/1", "testing", "writing"]
 
 

@@ -93,6 +93,7 @@ def test_every_verb_takes_it(capsys):
         assert vit_runs([*verb.split(), "--plugin", "my_mixer.py"]) == 0
 
 
+@pytest.mark.slow
 def test_so_is_a_data_set(capsys):
     run = ran(capsys, *SHAPES, *SMALL, *SHORT)
     assert vit_runs(["evaluate", "latest", "--plugin", "my_shapes.py"]) == 0

@@ -62,7 +62,7 @@ SHAPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES[:2], *(pytest.param(each, marks=pytest.mark.slow) for each in SHAPES[2:])])
 def test_every_shape_has_the_parameters_of_the_formula_is_saved_and_loaded(shape, tmp_path):
     from vit_train import load_model
 

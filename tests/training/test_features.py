@@ -117,6 +117,7 @@ def test_features_that_do_not_fit_are_refused(tiny, monkeypatch):
         prepare(tiny(*PROBE, CACHED))
 
 
+@pytest.mark.slow
 def test_the_next_run_takes_the_features_of_the_one_before(tiny, cache, capsys):
     """Also one that ends earlier and is extended; one with another head; and none from a damaged file."""
     from vit_train.run import train

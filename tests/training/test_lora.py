@@ -82,6 +82,7 @@ def test_only_what_is_adapted_changes_and_by_a_matrix_of_the_rank(tiny, finished
         assert singular[1] > 1e-5 > 1e-6 > singular[2]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_continues_exactly(tiny, stopped, tmp_path):
     from vit_train.run import train
     from vit_train.rundir import resume

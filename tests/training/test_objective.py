@@ -298,5 +298,6 @@ for targets, q in ((y, one), (mixed, mixed)):
 """
 
 
+@pytest.mark.slow
 def test_on_jax_it_is_the_same(run_on):
     run_on("jax", ON_JAX)

@@ -99,6 +99,4 @@ def shorten(name: str, length: int = 18) -> str:
 
 def without_axes(axes: Any) -> None:
     """Leaves a picture without ticks and frame."""
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.set_axis_off()
