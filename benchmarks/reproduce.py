@@ -2,11 +2,13 @@
 
 A ROW may be a pattern, as in 'transfer_*'. A seed that was interrupted continues where it was; one that is in
 docs/results.json is not measured again. A row that starts from the weights of another one has that trained first.
+--status tells how far each is and trains nothing. --rows and --docs are for tables of one's own.
 """
 
 import argparse
 import fnmatch
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from vit_train.files import replace_file
 from vit_train.metrics import TRAINING, VALIDATION
 from vit_train.rundir import history
 from vit_train.rundir.layout import RunDir
+from vit_train.runs.listing import summarize
 
 ROWS = Path(__file__).with_name("rows.yaml")
 BEGIN = "<!-- written by make reproduce -->"
@@ -29,22 +32,49 @@ BEGIN = "<!-- written by make reproduce -->"
 
 def main() -> int:
     """Measures, records and writes the table; returns the exit code of the first run that fails, or 0."""
-    rows = yaml.safe_load(ROWS.read_text())
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("arguments", nargs="+", metavar="ROW|KEY=VALUE", help=f"rows: {', '.join(rows)}")
+    parser.add_argument("arguments", nargs="+", metavar="ROW|KEY=VALUE")
     parser.add_argument("--seeds", help="such as 0,1,2 (default: those of the row)")
-    parser.add_argument("--outputs", type=Path, default=Path("outputs/reproduce"))
-    parser.add_argument("--docs", type=Path, default=Path("docs"))
+    parser.add_argument("--status", action="store_true", help="tell how far the rows are, and train nothing")
+    parser.add_argument("--idle", action="store_true", help="take only what the processor's cores have left (Linux)")
+    parser.add_argument("--rows", type=Path, default=ROWS, help="a file such as benchmarks/rows.yaml")
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder of results.json and results.md")
+    parser.add_argument("--outputs", type=Path, default=Path("outputs/reproduce"), help="folder of the runs")
     options = parser.parse_intermixed_args()
+    rows = yaml.safe_load(options.rows.read_text())
     overrides = [each for each in options.arguments if "=" in each]
     wanted = [row for each in options.arguments if each not in overrides for row in fnmatch.filter(rows, each)]
     if not wanted:
         parser.error(f"no row is called {' '.join(options.arguments)}; the rows are {', '.join(rows)}")
+    if options.idle:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # and so do the runs, which inherit it
     for row in wanted:
         for seed in _seeds(options.seeds or rows[row]["seeds"]):
-            if code := _measure(row, seed, rows, options, overrides):
+            if options.status:
+                print(f"{row}, seed {seed}: {_state(row, seed, options)}")
+            elif code := _measure(row, seed, rows, options, overrides):
                 return code
     return 0
+
+
+def _state(row: str, seed: int, options: argparse.Namespace) -> str:
+    if _is_recorded(row, seed, options.docs / "results.json"):
+        return "measured"
+    runs = sorted((options.outputs / row / f"seed-{seed}").glob("*/*/"))
+    if not runs:
+        return "not begun"
+    summary = summarize(RunDir(runs[-1]), options.outputs)
+    best = summary.best_val_accuracy
+    reached = "" if best is None else f", validation accuracy {best:.4f}"
+    return f"{summary.state}, epoch {summary.epochs} of {summary.epochs_asked}{reached}"
+
+
+def _is_recorded(row: str, seed: int, results: Path) -> bool:
+    return any((each["row"], each["seed"]) == (row, seed) for each in _recorded(results))
+
+
+def _recorded(results: Path) -> list[dict[str, Any]]:
+    return json.loads(results.read_text()) if results.exists() else []
 
 
 def _seeds(text: object) -> list[int]:
@@ -54,14 +84,16 @@ def _seeds(text: object) -> list[int]:
 def _measure(row: str, seed: int, rows: dict[str, Any], options: argparse.Namespace, overrides: list[str]) -> int:
     """Trains a seed of a row and records it, unless that was done; returns an exit code."""
     results = options.docs / "results.json"
-    measured = json.loads(results.read_text()) if results.exists() else []
-    if any((each["row"], each["seed"]) == (row, seed) for each in measured):
+    if _is_recorded(row, seed, results):
         print(f"{row}, seed {seed}: is in {results}; take it out there to measure it again")
         return 0
     run, code = _run(row, seed, rows, options.outputs, overrides)
     if run is None:
         return code
-    measured.append(_record(row, seed, rows[row], run))
+    measured = [
+        *_recorded(results),
+        _record(row, seed, rows[row], run),
+    ]  # read now: another row may have ended meanwhile
     replace_file(results, json.dumps(measured, indent=1) + "\n")
     _write_table(options.docs / "results.md", rows, measured)
     return 0
@@ -112,18 +144,22 @@ def _write_table(path: Path, rows: dict[str, Any], measured: list[dict[str, Any]
     for name, row in rows.items():
         published = row.get("published")
         cells = [f"`{name}`", f"{published['accuracy']:.3f} / {published['top5_accuracy']:.3f}" if published else "-"]
-        cells += _figures([each for each in measured if each["row"] == name])
+        cells += _figures([each for each in measured if each["row"] == name], row.get("of"))
         lines.append(f"| {' | '.join([*cells, row['note']])} |")
     page.write_between_marks(path, BEGIN, "\n".join(lines))
 
 
-def _figures(runs: list[dict[str, Any]]) -> list[str]:
-    """Cells [accuracy, top-5, seeds, epochs, minutes of training (median), device] of the runs of a row."""
+def _figures(runs: list[dict[str, Any]], of: int | None) -> list[str]:
+    """Cells [accuracy, top-5, seeds, epochs, minutes of training (median), device] of the runs of a row.
+
+    `of` are the epochs of the training whose beginning the row is.
+    """
     if not runs:
         return ["not measured", *[""] * 5]
     figures = [_mean(run["test"][name] for run in runs) for name in ("accuracy", "top5_accuracy")]
     minutes = statistics.median(run["seconds"] for run in runs) / 60
-    return [*figures, str(len(runs)), str(len(runs[0]["epochs"])), f"{minutes:.1f}", runs[0]["device"]]
+    epochs = f"{len(runs[0]['epochs'])}{f' of {of}' if of else ''}"
+    return [*figures, str(len(runs)), epochs, f"{minutes:.1f}", runs[0]["device"]]
 
 
 def _mean(values: Iterator[float]) -> str:

@@ -2,18 +2,21 @@
 
 import json
 import runpy
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from vit_train import cli
+from vit_train.rundir import history
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "reproduce.py"
 ROWS = """
 tiny:
   arguments: experiment=quickstart debug=fast model.depth=1 model.image_size=8 dataset.fraction=0.3 figures=false
   seeds: 42
+  of: 100
   published: {accuracy: 0.5, top5_accuracy: 0.75}
   note: a row for the test
 tuned:
@@ -36,7 +39,6 @@ def reproduce(tmp_path, monkeypatch, eagerly):
     (tmp_path / "rows.yaml").write_text(ROWS)
     (tmp_path / "results.md").write_text(PAGE)
     main = runpy.run_path(str(SCRIPT))["main"]
-    main.__globals__["ROWS"] = tmp_path / "rows.yaml"
     calls = []
 
     def run(command, check):
@@ -44,7 +46,14 @@ def reproduce(tmp_path, monkeypatch, eagerly):
         return SimpleNamespace(returncode=cli.run(command[3:]))
 
     def reproduce(*arguments):
-        places = ["--docs", str(tmp_path), "--outputs", str(tmp_path / "outputs")]
+        places = [
+            "--docs",
+            str(tmp_path),
+            "--outputs",
+            str(tmp_path / "outputs"),
+            "--rows",
+            str(tmp_path / "rows.yaml"),
+        ]
         monkeypatch.setattr("sys.argv", ["reproduce.py", *arguments, *places])
         return main(), len(calls)
 
@@ -64,11 +73,26 @@ def test_seeds_are_measured_once_and_tabled(reproduce, tmp_path, capsys):
     assert "| `other` | - | not measured |" in page
     assert "old" not in page
     assert page.endswith("<!-- until here -->\n\nBelow.\n")
+    assert " | 2 | 1 of 100 | " in page
     assert reproduce("tiny", "--seeds", "2") == (0, 2)
     assert "tiny, seed 2: is in" in capsys.readouterr().out
     assert reproduce("tun*") == (0, 4)  # the first seed of the other row, which was not trained yet, and itself
     *_, tuned = json.loads((tmp_path / "results.json").read_text())
     assert tuned["command"].endswith("figures=false init=RUN_OF_TINY seed=7")
+
+
+def test_the_status_trains_nothing(reproduce, finished, tmp_path, capsys):
+    (tmp_path / "results.json").write_text(json.dumps([{"row": "tiny", "seed": 1}]))
+    folder = tmp_path / "outputs" / "tiny" / "seed-2" / "day"
+    shutil.copytree(finished.path, folder / "run")
+    assert reproduce("t*", "--seeds", "1,2", "--status") == (0, 0)
+    best = max(row["val_accuracy"] for row in history.read(finished.history))
+    assert capsys.readouterr().out.splitlines() == [
+        "tiny, seed 1: measured",
+        f"tiny, seed 2: completed, epoch 2 of 2, validation accuracy {best:.4f}",
+        "tuned, seed 1: not begun",
+        "tuned, seed 2: not begun",
+    ]
 
 
 def test_a_row_that_is_not_there_is_named(reproduce, capsys):
