@@ -29,4 +29,4 @@ def run_of(folder, class_names, epochs=3, *overrides):
     found = from_logits(logits.astype(np.float32), labels)
     predictions.write(found, class_names, run.predictions)
     report = writer.of_training(config, run, SPLIT, 1234, rows)
-    return run, config, writer.with_test(report, found, class_names, 0)
+    return run, config, writer.with_test(report, found, class_names, 0, {})

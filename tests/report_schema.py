@@ -5,6 +5,11 @@ from pathlib import Path
 
 from vit_train.metrics import METRICS, Metric, Part
 
+OWN = {
+    "description": "metrics of plugins by their names; null where one is not finite",
+    "type": "object",
+    "additionalProperties": {"type": ["number", "null"]},
+}
 PATH = Path(__file__).resolve().parents[1] / "docs" / "report.schema.json"
 
 
@@ -27,7 +32,7 @@ def _section(part: Part) -> dict:
                 )
             properties |= own
             required += [] if metric.optional else list(own)
-    return {"required": required, "properties": properties}
+    return {"required": required, "properties": properties | {"own": OWN}}
 
 
 def _value(metric: Metric) -> dict:

@@ -10,9 +10,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vit_train.config.augmentation import AugmentConfig as AugmentKeys
     from vit_train.config.convert import key
     from vit_train.config.models import AnyModelConfig as ModelKeys
-    from vit_train.config.registration import dataset, model
+    from vit_train.config.registration import augment, dataset, metric, model
     from vit_train.config.schema import AnyDatasetConfig as DatasetKeys
     from vit_train.config.schema import Config
     from vit_train.data.images import Dataset, Examples
@@ -21,18 +22,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Dataset", "DatasetKeys", "Examples", "ModelKeys", "__version__", "class_names", "dataset", "key", "load_config",
-    "load_model", "model", "train",
+    "AugmentKeys", "Dataset", "DatasetKeys", "Examples", "ModelKeys", "__version__", "augment", "class_names",
+    "dataset", "key", "load_config", "load_model", "metric", "model", "train",
 ]  # fmt: skip
 
 # For plugins (docs/plugins.md); each is imported when it is first asked for.
 _LATER = {
+    "AugmentKeys": "config.augmentation:AugmentConfig",
     "Dataset": "data.images:Dataset",
     "DatasetKeys": "config.schema:AnyDatasetConfig",
     "Examples": "data.images:Examples",
     "ModelKeys": "config.models:AnyModelConfig",
+    "augment": "config.registration:augment",
     "dataset": "config.registration:dataset",
     "key": "config.convert:key",
+    "metric": "config.registration:metric",
     "model": "config.registration:model",
 }
 

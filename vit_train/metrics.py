@@ -1,7 +1,8 @@
 """The metrics of a run, in one table. Whatever names, shows, ranks or stores metrics takes them from here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Part = Literal["training", "validation", "test"]
 
@@ -20,6 +21,7 @@ class Metric:
     interval: whether report.json has a 95 % interval of it on the test set.
     optional: whether older files lack it, so that it may be absent or null in report.json.
     nullable: whether it is null in report.json where the data set has no such thing.
+    own: of a plugin's metric its function, from the number of classes to a Keras metric.
     """
 
     column: str
@@ -33,6 +35,7 @@ class Metric:
     interval: bool = False
     optional: bool = False
     nullable: bool = False
+    own: Callable[[int], Any] | None = None
 
     def text(self, value: float) -> str:
         """As tables and pages show it."""

@@ -38,6 +38,7 @@ def train(config: Config, command: str | None = None) -> writer.Report:
     from vit_train.data import pipeline
     from vit_train.models import export, preprocessing
     from vit_train.report import story
+    from vit_train.training import own_metrics
     from vit_train.training.prepare import prepare
     from vit_train.training.trainer import Trainer
 
@@ -73,10 +74,12 @@ def train(config: Config, command: str | None = None) -> writer.Report:
                 with written_beside(run.model) as part:
                     deployed.save(part)
                 batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
-                found = evaluate.predict(deployed, batches.as_numpy_iterator())
+                own = own_metrics.build(len(dataset.class_names))
+                found = evaluate.predict(deployed, batches.as_numpy_iterator(), metrics=own)
             predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
             report = writer.of_training(config, run, sizes, parameters, rows)
-            report = writer.with_test(report, found, dataset.class_names, int(model.optimizer.nonfinite_steps.numpy()))
+            skipped = int(model.optimizer.nonfinite_steps.numpy())
+            report = writer.with_test(report, found, dataset.class_names, skipped, own_metrics.results(own))
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run.ternary))
             console.doing("drawing the figures and pages" if config.figures else "writing the pages")
             return story.conclude(report, run, config, deployed, dataset.test, training)

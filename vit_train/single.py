@@ -48,13 +48,13 @@ def run(overrides: Sequence[str], file: str | None, command: str) -> int:
 
     config = resume.load(overrides, file)
     from vit_train.console import print_table, put, say
-    from vit_train.report.writer import RESULT_HEADER, result_rows
+    from vit_train.report.writer import result_table
     from vit_train.run import train
 
     report = train(config, command)
     try:
         with output_lost("vit-train"):
-            print_table(RESULT_HEADER, result_rows(report))
+            print_table(*result_table(report))
             put(report.run_dir)
             sys.stdout.flush()
     except CheckpointError as error:  # the run has all the same come to its end

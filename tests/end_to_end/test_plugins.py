@@ -1,9 +1,10 @@
-"""Models and data sets of one's own, as docs/plugins.md has them, through the commands."""
+"""Models, data sets, augmentations and metrics of one's own, as docs/plugins.md has them, through the commands."""
 
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,6 +14,7 @@ from vit_train.config import plugins
 from vit_train.config.compose import load_config
 from vit_train.config.own import ACTIVE
 from vit_train.errors import ConfigError
+from vit_train.rundir import history, predictions
 from vit_train.runs.cli import run as vit_runs
 from vit_train.runs.recipe import written_as_recipe
 from vit_train.sweep import plan, pool
@@ -29,6 +31,8 @@ MIXER = "plugin=my_mixer.py dataset=digits model=my_mixer model.image_size=8 mod
 SHAPES = "plugin=my_shapes.py dataset=my_shapes dataset.count=300 model.image_size=16 model.patch_size=8".split()
 USES = ("evaluate latest", "predict latest picture.png", "figures latest", "repair latest",
         "export latest --format keras")  # fmt: skip
+TINY_SIZE = ["model.image_size=8", "model.patch_size=4", "model.projection_dim=8", "model.depth=1", "model.heads=2"]
+TINY_SIZE += ["model.head_units=[8]"]
 SMALL = "model.projection_dim=8 model.depth=1 model.heads=2 model.head_units=[8]".split()
 
 
@@ -52,7 +56,7 @@ def refused(capsys, command, *arguments):
 
 
 def test_the_examples_are_short():
-    assert list(EXAMPLES) == ["my_mixer.py", "my_shapes.py"]
+    assert list(EXAMPLES) == ["my_mixer.py", "my_shapes.py", "my_grain.py", "my_worst.py"]
     assert all(code.count("\n") <= 40 for code in EXAMPLES.values())
 
 
@@ -101,6 +105,112 @@ def test_so_is_a_data_set(capsys):
     assert vit_runs(["evaluate", "latest", "--plugin", "my_shapes.py", "--dataset", "my_shapes"]) == 0
     assert "test │    120 │" in capsys.readouterr().out
     assert json.loads((run / "environment.json").read_text())["class_names"] == ["cross", "square"]
+
+
+def test_an_augmentation_follows_from_seed_example_and_epoch():
+    from vit_train.data.augmentation.own import vary
+
+    with plugins.loaded(["my_grain.py"]):
+        config = load_config(["plugin=my_grain.py", "augment=my_grain"]).augment
+    images = np.full((4, 8, 8, 3), (90, 120, 150), np.uint8)
+
+    def varied(seed=0, examples=(0, 1, 2, 3), epoch=0):
+        chosen = np.array(examples, np.int64)
+        return vary(config, seed, images[: len(chosen)], chosen, np.int64(epoch)).numpy().astype(int)
+
+    found = varied()
+    noise = found - images
+    assert 5 < noise.std() < 20  # the grain, and colours that are less
+    assert (np.ptp(noise, axis=(1, 2)).min(axis=-1) > 20).all()
+    np.testing.assert_array_equal(found[2:], varied(examples=(2, 3)))  # in whatever batch
+    assert len(np.unique(found.reshape(4, -1), axis=0)) == 4
+    for other in (varied(seed=1), varied(epoch=1), varied(examples=(4, 5, 6, 7))):
+        assert (other != found).mean() > 0.9
+
+
+def test_an_augmentation_is_in_the_batches_of_both_placements():
+    from vit_train.data import sources
+    from vit_train.data.augmentation.apply import apply
+    from vit_train.data.pipeline import training_batches
+
+    arguments = ["plugin=my_grain.py", "augment=my_grain", "dataset=digits", "train.batch_size=16", *TINY_SIZE]
+    with plugins.loaded(["my_grain.py"]):
+        dataset = sources.load_dataset(load_config(arguments))
+        found = {}
+        for more in ("augment=none", "augment.placement=host", "augment.placement=device"):
+            ((found[more], _),) = training_batches(dataset.train, load_config([*arguments, more]), 3, 4)
+    inputs = found["augment.placement=device"]
+    np.testing.assert_array_equal(apply(inputs.pop("images"), inputs, 8), found["augment.placement=host"])
+    assert (found["augment=none"] != found["augment.placement=host"]).numpy().mean() > 0.5
+
+
+def test_a_metric_picks_the_epoch_and_is_in_the_report(here, capsys):
+    Path("f1.py").write_text(F1)
+    own = ["plugin=[my_worst.py,f1.py]", "dataset=digits", *TINY_SIZE]
+    monitors = ["train.checkpoint.monitor=val_f1", "train.early_stopping.monitor=val_worst_class"]
+    run = ran(capsys, *own, *SHORT, *monitors, "train.epochs=2")
+    rows = history.read(run / "history.csv")
+    assert all(set(row) >= {"val_worst_class", "val_f1"} for row in rows)
+    report = json.loads((run / "report.json").read_text())
+    values = [row["val_f1"] for row in rows]
+    assert report["best_epoch"] == values.index(max(values)) + 1
+    assert report["validation"]["own"]["f1"] == max(values)
+    found = predictions.read(run / "predictions.csv")
+    shares = [(found.right[found.labels == label]).mean() for label in range(10)]
+    assert report["test"]["own"]["worst_class"] == pytest.approx(min(shares))
+    assert report["test"]["own"]["f1"] == pytest.approx(report["test"]["macro_f1"], abs=1e-6)  # scikit-learn's
+    assert vit_runs(["compare", str(run), str(run)]) == 0  # which executes nothing
+    printed = capsys.readouterr().out
+    assert re.search(rf"test worst class +│ +{min(shares):.4f} │ +{min(shares):.4f} │", printed)
+    assert re.search(rf"best epoch +│ +{report['best_epoch']} │", printed)
+    assert vit_runs(["evaluate", str(run), "--plugin", "my_worst.py", "--plugin", "f1.py"]) == 0
+    assert f"{report['test']['own']['f1']:.4f} │" in capsys.readouterr().out
+    message = refused(capsys, cli.run, "train.checkpoint.monitor=val_worst_class")
+    assert message.startswith("train.checkpoint.monitor=val_worst_class: must be one of val_loss, ")
+
+
+F1 = """
+import vit_train
+@vit_train.metric("f1")
+def f1(classes):
+    import keras
+    return keras.metrics.F1Score("macro")
+"""
+METRIC = "import vit_train\n@vit_train.metric({})\ndef m(classes):\n    import keras\n    return {}\n"
+AUGMENT = """
+from dataclasses import dataclass
+import vit_train
+@dataclass(frozen=True, kw_only=True)
+class Keys(vit_train.AugmentKeys): ...
+@vit_train.augment("a", Keys)
+def a(keys, image, seed):
+    import tensorflow as tf
+    return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (METRIC.format("'accuracy'", 1), "x.py:2: metric=accuracy: is taken; give it another name"),
+        (METRIC.format("'a', better='more'", 1), "x.py:2: metric=a: better='more' must be 'higher' or 'lower'"),
+        (METRIC.format("'a'", "classes"), "metric=a: its function gives int, not a keras.metrics.Metric"),
+        (METRIC.format("'a'", "1 / 0"), "x.py:5: ZeroDivisionError: "),
+        (METRIC.format("'a'", "keras.metrics.F1Score()"), "metric=a: its result has the shape (10,), and must be one "),
+        (AUGMENT.format("image[1:]"), "augment=a: its function gives Tensor("),
+        (AUGMENT.format("tf.cast(image, tf.int32)"), "augment=a: its function gives int32, and must give uint8 or "),
+        (AUGMENT.format("image if seed[0] > 0 else 255 - image"), "x.py:9: OperatorNotAllowedInGraphError: "),
+        (AUGMENT.format("tf.image.random_flip_left_right(image)"),
+         "augment=a: its function has RandomUniform, which gives something else each time; a batch must follow "),
+        (AUGMENT.format("tf.numpy_function(lambda x: x, [image], tf.uint8)"),
+         "augment=a: its function has PyFunc, which "),
+    ],
+)  # fmt: skip
+def test_what_cannot_vary_or_measure_is_a_sentence(here, capsys, code, message):
+    (here / "x.py").write_text(code)
+    augment = ["augment=a"] if "augment" in code else []
+    assert refused(capsys, cli.run, "plugin=x.py", "dataset=digits", *augment, *TINY_SIZE).startswith(message)
+    assert not Path("outputs").exists()
 
 
 def test_python_has_it_for_one_call(capsys):
@@ -198,7 +308,7 @@ class Keys(vit_train.ModelKeys):
         ("\0", "plugin=x.py: is no Python ("),
         ("a = 1\n\nb = a / 0\n", "x.py:3: ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(0)", "x.py:2: SystemExit: 0"),
-        ("a = 1", "plugin=x.py: registers neither a model nor a data set; see docs/plugins.md"),
+        ("a = 1", "plugin=x.py: registers nothing; docs/plugins.md has what a plugin can be"),
         (f"{KEYS}@vit_train.model('vit', Keys)\ndef f(k, i): ...", "x.py:7: model=vit: is taken; give it another"),
         (f"{KEYS}@vit_train.model('Vit', Keys)\ndef f(k, i): ...", "x.py:7: model=Vit: must be a name of small"),
         (f"{KEYS}@vit_train.dataset('a', Keys)\ndef f(k): ...", "x.py:7: Keys: must be @dataclass(frozen=True, "),

@@ -12,7 +12,7 @@ from report_schema import with_metrics
 from vit_train.data.superclasses import CIFAR100
 from vit_train.errors import CheckpointError
 from vit_train.report.scores import Evaluation, Scores
-from vit_train.report.writer import SCHEMA_VERSION, of_training, read, reopen, result_rows, write
+from vit_train.report.writer import SCHEMA_VERSION, of_training, read, reopen, result_table, write
 from vit_train.rundir import history
 from vit_train.rundir.layout import RunDir
 
@@ -32,7 +32,8 @@ def test_report_json_follows_the_schema_and_comes_back(tmp_path, dataset):
     write(dataclasses.replace(report, status="completed"), run)
     values = valid(json.loads(run.report_json.read_text()))
     assert values["split"] == SPLIT
-    assert values["validation"] == {"loss": 0.75, "accuracy": 0.75, "top5_accuracy": 0.75, "balanced_accuracy": 0.75}
+    figures = {"loss": 0.75, "accuracy": 0.75, "top5_accuracy": 0.75, "balanced_accuracy": 0.75}
+    assert values["validation"] == figures | {"own": {}}
     assert (values["best_epoch"], values["training"]["epochs"], values["training"]["steps"]) == (2, 3, 3)
     assert {row["name"] for row in values["per_class"]} == set(names)
     assert (values["test"]["superclass_accuracy"] is None) == (dataset == "digits")
@@ -51,7 +52,7 @@ def test_a_run_that_ended_early_follows_it_too(tmp_path, epochs):
     write(early, run)
     values = valid(json.loads(run.report_json.read_text()))
     assert (values["best_epoch"] is None) == (epochs == 0)
-    assert len(result_rows(early)) == (epochs > 0)
+    assert len(result_table(early)[1]) == (epochs > 0)
     assert not run.finished
     assert read(run) == early
 

@@ -1,7 +1,8 @@
 """The keys `augment.*`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from vit_train.config.convert import key, show
 from vit_train.errors import ConfigError
@@ -10,6 +11,8 @@ from vit_train.errors import ConfigError
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """How training images are varied; docs/augmentation.md has the operations of each policy, and their order."""
+
+    own: ClassVar[Callable[..., Any] | None] = None  # a plugin's method, which varies an image before all else
 
     flip: bool = key("mirror left to right in half of the draws")
     rotation: float = key("largest rotation to either side, in full turns", minimum=0, maximum=0.5)
@@ -85,7 +88,7 @@ class AugmentConfig:
     def varies(self) -> bool:
         """Whether an image of one epoch is another in the next."""
         amounts = (self.rotation, self.zoom, self.shear, self.translate, self.crop_padding, self.erase)
-        return self.flip or self.crops or self.mixes or self.policy != "none" or any(amounts)
+        return self.own is not None or self.flip or self.crops or self.mixes or self.policy != "none" or any(amounts)
 
     @property
     def mixes(self) -> bool:

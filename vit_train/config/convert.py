@@ -61,7 +61,7 @@ def key(
 
 
 def hints_of(cls: Any) -> dict[str, Any]:
-    """The types of the fields of a config dataclass, by name; a section that is open has those of plugins, too."""
+    """The types of the fields of a config dataclass, by name; those that are open take what plugins add, too."""
     return _hints_of(cls, ACTIVE.get())
 
 
@@ -71,6 +71,8 @@ def _hints_of(cls: Any, own: Own) -> dict[str, Any]:
     for section, kind in own.kinds:
         if section in getattr(cls, "open_sections", ()):
             hints[section] = hints[section] | kind
+    for name in getattr(cls, "names_of_metrics", ()):
+        hints[name] = Literal[(*typing.get_args(hints[name]), *(f"val_{metric.column}" for metric in own.metrics))]
     return hints
 
 
@@ -138,8 +140,8 @@ def former_names(cls: type) -> dict[str, str]:
 
 
 def names_of(variant: type) -> list[str]:
-    """What the key `name` of a variant may be."""
-    return list(map(str, typing.get_args(hints_of(variant)["name"])))
+    """What the key `name` of a variant may be; none for the one variant of a section that has no such key."""
+    return list(map(str, typing.get_args(hints_of(variant).get("name"))))
 
 
 def convert(cls: type[T], values: Any, prefix: str = "") -> T:
@@ -173,6 +175,8 @@ def _choose(sections: list[Any], values: Any, section: str) -> Any:
     if not isinstance(values, dict):
         return sections[0]  # any of them; convert refuses the value
     if "name" not in values:
+        if nameless := [option for option in sections if not names_of(option)]:
+            return nameless[0]
         raise ConfigError(f"{section}.name: is missing; every key needs a value")
     named = {name: option for option in sections for name in names_of(option)}
     name = values["name"]

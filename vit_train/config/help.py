@@ -72,9 +72,9 @@ def _sections(defaults: list[Any]) -> Iterator[tuple[str, type, str, str]]:
     chosen = {group: option for entry in defaults if isinstance(entry, dict) for group, option in entry.items()}
     for group, kind in hints_of(Config).items():
         for section in variants(kind):
-            several = len(variants(kind)) > 1
-            option = names_of(section)[0] if several else chosen[group]
-            yield f"{group}={option}" if several else group, section, f"{group}.", f"{group}/{option}"
+            names = names_of(section) if len(variants(kind)) > 1 else []
+            option = names[0] if names else chosen[group]
+            yield f"{group}={option}" if names else group, section, f"{group}.", f"{group}/{option}"
 
 
 def _keys(keys: Iterable[tuple[str, Any, Any]], defaults: dict[str, Any]) -> Iterator[str]:

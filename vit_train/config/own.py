@@ -7,17 +7,25 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+from vit_train.metrics import VALIDATION, Metric
+
 
 @dataclass(frozen=True)
 class Own:
-    """`files` are (path, sha256) of each, `kinds` (group, dataclass) of each model and data set that they register.
+    """`files` are (path, sha256) of each, `kinds` (group, dataclass) of each option of a group that they register.
 
     `folder` has their options as conf/ has those of the package: GROUP/NAME.yaml.
     """
 
     files: tuple[tuple[str, str], ...] = ()
     kinds: tuple[tuple[str, type], ...] = ()
+    metrics: tuple[Metric, ...] = ()
     folder: Path | None = None
 
 
 ACTIVE: ContextVar[Own] = ContextVar("own", default=Own())  # noqa: B039, it is frozen
+
+
+def validation_metrics() -> dict[str, Metric]:
+    """Those of the package and of plugins by their columns of history.csv."""
+    return VALIDATION | {f"val_{metric.column}": metric for metric in ACTIVE.get().metrics}

@@ -1,4 +1,4 @@
-"""Models and data sets of one's own: Python files that the command names by plugin=FILE, and nothing else does.
+"""Models, data sets, augmentations and metrics of one's own: Python files that only a command names, by plugin=FILE.
 
 A file is code, and a run directory is data: what a config.yaml, a recipe or a sweep.json names is never executed.
 Whoever uses a run that was made with such a file names it again, and its sha256 must be that of then.
@@ -52,7 +52,7 @@ def _files(text: str) -> list[str]:
 
 @contextmanager
 def loaded(files: Sequence[str], argument: str = "plugin=") -> Iterator[None]:
-    """Executes the files, and has their models and data sets be options until the block ends.
+    """Executes the files, and has what they register be there until the block ends.
 
     Raises ConfigError, one sentence, for a file that is absent, is no Python, raises, or registers nothing.
     """
@@ -61,23 +61,25 @@ def loaded(files: Sequence[str], argument: str = "plugin=") -> Iterator[None]:
         return
     import yaml  # for which --help does not wait
 
-    kinds: list[tuple[str, type]] = []
-    hashes = [(file, _execute(file, kinds, argument)) for file in files]
+    registered: list[tuple[str, Any]] = []
+    hashes = [(file, _execute(file, registered, argument)) for file in files]
+    kinds = [(group, kind) for group, kind in registered if group != "metric"]
+    metrics = tuple(metric for group, metric in registered if group == "metric")
     with tempfile.TemporaryDirectory(prefix="vit-train-") as folder:
         for group, kind in kinds:
             path = Path(folder, group, f"{name_of(kind)}.yaml")
             path.parent.mkdir(exist_ok=True)
             path.write_text(yaml.safe_dump(defaults(kind), sort_keys=False), encoding="utf-8")
-        token = ACTIVE.set(Own(tuple(hashes), tuple(kinds), Path(folder)))
+        token = ACTIVE.set(Own(tuple(hashes), tuple(kinds), metrics, Path(folder)))
         try:
             yield
         finally:
             ACTIVE.reset(token)
 
 
-def _execute(file: str, kinds: list[tuple[str, type]], argument: str) -> str:
-    """Adds to `kinds` what a file registers, and returns its sha256."""
-    before = len(kinds)
+def _execute(file: str, registered: list[tuple[str, Any]], argument: str) -> str:
+    """Adds to `registered` what a file registers, and returns its sha256."""
+    before = len(registered)
     try:
         source = read_regular(Path(file), _MOST_BYTES)
         code = compile(source, file, "exec")
@@ -94,12 +96,12 @@ def _execute(file: str, kinds: list[tuple[str, type]], argument: str) -> str:
     sys.modules[spec.name] = module  # where dataclasses and Keras look for it
     sys.meta_path.insert(0, _NO_BACKEND)
     try:
-        with collected(kinds), blamed(file):
+        with collected(registered), blamed(file):
             exec(code, vars(module))
     finally:
         sys.meta_path.remove(_NO_BACKEND)
-    if len(kinds) == before:
-        raise ConfigError(f"{argument}{file}: registers neither a model nor a data set; see docs/plugins.md")
+    if len(registered) == before:
+        raise ConfigError(f"{argument}{file}: registers nothing; docs/plugins.md has what a plugin can be")
     return digest
 
 
@@ -165,7 +167,7 @@ def require_same(hashes: Any, place: str) -> None:
 
 
 def own_options(group: str) -> list[str]:
-    """The models, or the data sets, of the files that are loaded."""
+    """The models, data sets or augmentations of the files that are loaded."""
     return [name_of(kind) for each, kind in ACTIVE.get().kinds if each == group]
 
 

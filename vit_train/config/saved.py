@@ -116,8 +116,9 @@ def _variant(kind: Any, values: Any) -> Any:
         return options[0] if options else None
     name = values.get("name", ABSENT) if isinstance(values, dict) else None
     if name is ABSENT:
-        usual = {option: {field.name: field for field in fields(option)}["name"].metadata for option in options}
-        return next((option for option in options if usual[option]["absent"] is not ABSENT), None)
+        keys = {option: {field.name: field for field in fields(option)}.get("name") for option in options}
+        usual = (each for each, key in keys.items() if key is None or key.metadata["absent"] is not ABSENT)
+        return next(usual, None)
     return next((option for option in options if name in names_of(option)), None)
 
 

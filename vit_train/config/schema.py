@@ -151,7 +151,7 @@ class LoggingConfig:
 class Config:
     """All that a run can be told; a run is a pure function of it."""
 
-    open_sections = ("model", "dataset")  # to which plugins add
+    open_sections = ("model", "dataset", "augment")  # to which plugins add
 
     dataset: DatasetConfig
     augment: AugmentConfig
@@ -170,7 +170,8 @@ class Config:
         absent=None,
     )
     plugin: str | tuple[str, ...] | None = key(
-        "Python file with models or data sets of one's own, or a list of such files; only a command names it",
+        "Python file with models, data sets, augmentations or metrics of one's own, or a list of such files; only a "
+        "command names it",
         absent=None, may_change=True,
     )  # fmt: skip
     seed: int = key("seed of weights, split, order, augmentation and dropout", minimum=0, maximum=2**31 - 1)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vit_train.config.convert import key, show
 from vit_train.config.durations import Duration
@@ -92,6 +92,8 @@ class ScheduleConfig:
 class EarlyStoppingConfig:
     """When to stop before the last epoch."""
 
+    names_of_metrics: ClassVar = ("monitor",)  # to which plugins add
+
     monitor: Monitor = key("the metric that has to improve")
     patience: int | None = key("epochs without improvement before training stops; null never stops", minimum=1)
     min_delta: float = key("smallest change that counts as improvement", minimum=0)
@@ -100,6 +102,8 @@ class EarlyStoppingConfig:
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
     """Which epoch's weights are the result, and how much work may be lost."""
+
+    names_of_metrics: ClassVar = ("monitor",)
 
     every: Duration = key(
         "how often the run's state is saved, besides at its end and when it is stopped", may_change=True

@@ -13,6 +13,7 @@ from vit_train.config.schema import Config
 from vit_train.data.augmentation.apply import Parameters, apply
 from vit_train.data.augmentation.draw import draw, resolve, unvaried
 from vit_train.data.augmentation.mixing import draw_mix, mix_targets
+from vit_train.data.augmentation.own import vary
 from vit_train.data.images import ImageSource
 from vit_train.data.sampling import balanced, images_per_epoch
 from vit_train.errors import DataError
@@ -42,6 +43,7 @@ def training_batches(
         epoch = step // steps
         examples, draw_number = _examples(step, train.labels, config)
         images, targets = _read(train, examples), tf.gather(labels, examples)
+        images = vary(augment, seed, images, examples, draw_number)
         parameters = resolve(images, draw(augment, seed, examples, draw_number, train.size, size))
         if augment.mixes:
             wanted = epoch < config.train.epochs - augment.mix_off_epochs

@@ -111,5 +111,5 @@ def _open(name: str, config: Config, run: RunDir) -> Log:
 
 def _test_figures(run: RunDir) -> dict[str, float]:
     scores = writer.read(run).test
-    values = dataclasses.asdict(scores) if scores else {}
+    values = dataclasses.asdict(scores) | scores.own if scores else {}
     return {f"test_{name}": value for name, value in values.items() if isinstance(value, float)}

@@ -17,7 +17,7 @@ from vit_train.console import duration
 from vit_train.files import replace_file
 from vit_train.report.recipe import nearest_recipe
 from vit_train.report.scores import ClassScores, confusion
-from vit_train.report.writer import RESULT_HEADER, Report, result_rows
+from vit_train.report.writer import Report, result_table
 from vit_train.rundir import records
 from vit_train.rundir.layout import RunDir
 from vit_train.text import command, for_html, for_markdown, lines, markdown_code, setting
@@ -67,6 +67,7 @@ def render(name: str, report: Report, run: RunDir, config: Config, notes: list[s
     """The page that template `name` makes of a run; `more` is what it shows besides."""
     recipe, differences = nearest_recipe(config)
     taken_for = _confusions(report, run)
+    result_header, result_rows = result_table(report)
     best, worst = _extremes(report.per_class)
     return template(name, run.figures).render(
         report=report,
@@ -77,8 +78,8 @@ def render(name: str, report: Report, run: RunDir, config: Config, notes: list[s
         machine=records.read_environment(run),
         recipe=recipe,
         differences=differences,
-        result_header=RESULT_HEADER,
-        result_rows=result_rows(report),
+        result_header=result_header,
+        result_rows=result_rows,
         best=best,
         worst=worst,
         confusions=sorted(taken_for, key=lambda pair: -pair.count)[:CONFUSIONS],

@@ -1,7 +1,7 @@
 """Predictions -> figures of merit, by scikit-learn, SciPy and numpy. Accuracies and the like are in [0, 1]."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Mean cross-entropy in nats, and accuracies; the balanced one is None where an older version measured."""
+    """Mean cross-entropy in nats, and accuracies; the balanced one is None where an older version measured.
+
+    `own` are the metrics of plugins, by their names; None where one is not finite.
+    """
 
     loss: float
     accuracy: float
     top5_accuracy: float
     balanced_accuracy: float | None = None
+    own: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import math
 import statistics
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from vit_train.config.own import validation_metrics
 from vit_train.config.schema import Config
 from vit_train.console import say_once
 from vit_train.data.superclasses import superclasses_of
@@ -86,15 +89,25 @@ def of_training(config: Config, run: RunDir, split: dict[str, int], parameters: 
     )
 
 
+def finite(values: dict[str, float]) -> dict[str, float | None]:
+    """Numbers as JSON can have them."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
 def _validation_scores(row: Row) -> Scores:
-    return Scores(**{metric.column: row[column] for column, metric in VALIDATION.items() if column in row})
+    scores = {metric.column: row[column] for column, metric in VALIDATION.items() if column in row}
+    own = {name: metric for name, metric in validation_metrics().items() if metric.own and name in row}
+    return Scores(**scores, own=finite({metric.column: row[name] for name, metric in own.items()}))
 
 
-def with_test(report: Report, found: Predictions, class_names: tuple[str, ...], skipped_steps: int) -> Report:
-    """The report of a run that has come to its end, with what `found` says of the test set."""
+def with_test(
+    report: Report, found: Predictions, class_names: tuple[str, ...], skipped_steps: int, own: dict[str, float]
+) -> Report:
+    """The report of a run that has come to its end, with what `found`, and `own` metrics, say of the test set."""
+    test = evaluate(found, superclasses_of(report.dataset, class_names))
     return dataclasses.replace(
         report,
-        test=evaluate(found, superclasses_of(report.dataset, class_names)),
+        test=dataclasses.replace(test, own=finite(own)),
         per_class=evaluate_classes(found, class_names),
         training={**report.training, "skipped_steps": skipped_steps},
     )
@@ -174,15 +187,20 @@ def _known(kind: type[T], values: dict[str, Any]) -> T:
 
 
 _IN_RESULTS = [metric for metric in VALIDATION.values() if metric.short]
-RESULT_HEADER = ["", "images", *(metric.label for metric in _IN_RESULTS)]
 
 
-def result_rows(report: Report) -> list[list[str]]:
-    """Rows under RESULT_HEADER for the validation and the test set, as far as known."""
+def result_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    """Header and rows for the validation and the test set, as far as known."""
     parts = (("validation", report.validation), ("test", report.test))
-    return [result_row(part, report.split[part], scores) for part, scores in parts if scores is not None]
+    return table_of([(part, report.split[part], scores) for part, scores in parts if scores is not None])
 
 
-def result_row(part: str, images: int, scores: Scores) -> list[str]:
-    """The row of one set."""
-    return [part, f"{images:,}", *(each.text(getattr(scores, each.column)) for each in _IN_RESULTS)]
+def table_of(parts: Sequence[tuple[str, int, Scores]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of sets: name, number of images, and scores, with the metrics of plugins that they have."""
+    own = list(dict.fromkeys(name for _, _, scores in parts for name in scores.own))
+    rows = [
+        [part, f"{images:,}", *(each.text(getattr(scores, each.column)) for each in _IN_RESULTS),
+         *("-" if (value := scores.own.get(name)) is None else f"{value:.4f}" for name in own)]
+        for part, images, scores in parts
+    ]  # fmt: skip
+    return ["", "images", *(metric.label for metric in _IN_RESULTS), *(name.replace("_", " ") for name in own)], rows

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vit_train import metrics
+from vit_train.config.own import validation_metrics
 from vit_train.config.training import EarlyStoppingConfig, TrainConfig
 from vit_train.files import read_regular, replace_file
 
@@ -81,4 +82,5 @@ def should_stop(rows: Sequence[Row], stopping: EarlyStoppingConfig) -> bool:
 
 
 def _gain(row: Row, monitor: str) -> float:
-    return metrics.VALIDATION[monitor].gain(row[monitor]) if monitor in row else -math.inf
+    gain = validation_metrics()[monitor].gain(row[monitor]) if monitor in row else -math.inf
+    return -math.inf if math.isnan(gain) else gain  # as a plugin's may be

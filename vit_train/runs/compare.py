@@ -69,23 +69,32 @@ def result_rows(runs: list[RunDir], configs: list[dict[str, Any]], rows: list[li
     reports = [records.attempt(records.read_report, run, note=True) or {} for run in runs]
     monitors = [config.get("train.checkpoint.monitor", "val_accuracy") for config in configs]
     best = [
-        history.best(own, monitor) if own and monitor in VALIDATION else {}  # one that a newer version monitors
-        for own, monitor in zip(rows, monitors, strict=True)
+        history.best(own, monitor) if own and monitor in VALIDATION else _best_told(own, report)
+        for own, monitor, report in zip(rows, monitors, reports, strict=True)
     ]
+    others = dict.fromkeys(name for own in best for name in own if name.startswith("val_") and name not in VALIDATION)
 
     def line(name: str, sources: list[dict[str, Any]], key: str, form: Callable[[Any], str]) -> list[str]:
         return [name, *("-" if key not in source else form(source[key]) for source in sources)]
 
     tests, times = [report.get("test") or {} for report in reports], [_totals(own) for own in rows]
+    owns = [{name: value for name, value in (test.get("own") or {}).items() if value is not None} for test in tests]
     return [
         ["state", *(records.state(run) for run in runs)],
         ["epochs", *(str(len(own)) for own in rows)],
         line("best epoch", best, "epoch", "{:.0f}".format),
         *(line(f"validation {each.label}", best, column, each.text) for column, each in VALIDATION.items()),
+        *(line(f"validation {name[4:].replace('_', ' ')}", best, name, "{:.4f}".format) for name in others),
         *(line(f"test {each.label}", tests, each.column, each.text) for each in VALIDATION.values()),
+        *(line(f"test {name[4:].replace('_', ' ')}", owns, name[4:], "{:.4f}".format) for name in others),
         line("parameters", reports, "parameters", "{:,}".format),
         line("time (h:mm:ss)", times, "seconds", duration),
     ]
+
+
+def _best_told(rows: list[Row], report: dict[str, Any]) -> Row:
+    """The best epoch as the report has it, where the run monitored a metric of a plugin or of a newer version."""
+    return next((row for row in rows if row["epoch"] == report.get("best_epoch")), {})
 
 
 def _totals(rows: list[Row]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """`vit-runs evaluate`: the test figures of a run's model."""
 
 import argparse
+from dataclasses import replace
 
 from vit_train.config.convert import convert
 from vit_train.config.groups import groups, read_yaml
@@ -22,7 +23,8 @@ def run(options: argparse.Namespace) -> int:
     model, names = load(found, config.compute)
     from vit_train.data import pipeline, sources
     from vit_train.report.scores import evaluate
-    from vit_train.report.writer import RESULT_HEADER, result_row
+    from vit_train.report.writer import finite, table_of
+    from vit_train.training import own_metrics
     from vit_train.training.evaluate import predict
 
     try:
@@ -34,9 +36,11 @@ def run(options: argparse.Namespace) -> int:
     _require_fit(dataset, names, model.input_shape[1:3])
     with pipeline.data_errors():
         batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
-        scores = evaluate(predict(model, batches.as_numpy_iterator(), mirror=options.tta == "flip"))
+        own = own_metrics.build(len(names))
+        scores = evaluate(predict(model, batches.as_numpy_iterator(), options.tta == "flip", own))
+        scores = replace(scores, own=finite(own_metrics.results(own)))
     part = "test" if options.tta is None else f"test, tta={options.tta}"
-    print_table(RESULT_HEADER, [result_row(part, len(dataset.test), scores)])
+    print_table(*table_of([(part, len(dataset.test), scores)]))
     return 0
 
 

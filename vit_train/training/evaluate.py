@@ -1,6 +1,6 @@
 """Images -> logits -> predictions, batch by batch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,27 @@ from vit_train.rundir.predictions import Predictions, join
 PLACES = 5
 
 
-def predict(model: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]], mirror: bool = False) -> Predictions:
+def predict(
+    model: Any,
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    mirror: bool = False,
+    metrics: Sequence[Any] = (),
+) -> Predictions:
     """What a Keras model from images [B, H, W, C] to logits says of `batches` of (images, labels).
 
     With `mirror` it says it by the mean of the logits of each image and of its mirror image. Only one batch's logits
-    are kept at a time.
+    are kept at a time; `metrics` of Keras are updated with them.
     """
 
-    def logits(images: np.ndarray) -> np.ndarray:
-        found = np.asarray(model.predict_on_batch(images))
-        return (found + np.asarray(model.predict_on_batch(images[:, :, ::-1]))) / 2 if mirror else found
+    def one_batch(images: np.ndarray, labels: np.ndarray) -> Predictions:
+        logits = np.asarray(model.predict_on_batch(images))
+        if mirror:
+            logits = (logits + np.asarray(model.predict_on_batch(images[:, :, ::-1]))) / 2
+        for metric in metrics:
+            metric.update_state(labels, logits)
+        return from_logits(logits, labels)
 
-    return join(from_logits(logits(images), labels) for images, labels in batches)
+    return join(one_batch(images, labels) for images, labels in batches)
 
 
 def from_logits(logits: np.ndarray, labels: np.ndarray) -> Predictions:

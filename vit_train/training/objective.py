@@ -23,6 +23,7 @@ from vit_train.errors import ConfigError
 from vit_train.metrics import Metric
 from vit_train.models.resample import Augment, augmentation_inputs
 from vit_train.models.resolution import at_size
+from vit_train.training import own_metrics
 from vit_train.training.optimizer import build_optimizer
 
 register = keras.saving.register_keras_serializable(package="vit_train")
@@ -172,7 +173,7 @@ class TrainedModel(keras.Model):
     # Keras reads a model of layers back into a class whose arguments begin as those of its own.
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **options: Any) -> None:
         super().__init__(inputs, outputs, name=name, **options)
-        self.in_validation = [BalancedAccuracy(self.output_shape[-1])]
+        self.in_validation = [BalancedAccuracy(self.output_shape[-1]), *own_metrics.build(self.output_shape[-1])]
 
     @property
     def metrics(self) -> list[Any]:

@@ -9,6 +9,7 @@ import keras
 
 from vit_train.config.schema import Config
 from vit_train.data import sources, split
+from vit_train.data.augmentation import own as own_augmentation
 from vit_train.data.images import Dataset, ImageSource
 from vit_train.machine import backend
 from vit_train.models import build, initial, preprocessing
@@ -49,6 +50,7 @@ def prepare(config: Config) -> Prepared:
     devices = Devices(config)
     dataset = sources.load_dataset(config)
     training, validation = split.training_and_validation(dataset, config.dataset, config.seed)
+    own_augmentation.require_works(config.augment, training.size)
     notes = split.small_class_notes(dataset, config.dataset.validation)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
     network, model, init = new_model(config, training, dataset.class_names, devices)

@@ -9,13 +9,14 @@ from typing import Any
 
 import keras
 
+from vit_train.config.own import validation_metrics
 from vit_train.config.schema import Config
 from vit_train.console import say
 from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import evaluation_batches, sharded, steps_per_epoch, training_batches
 from vit_train.data.sampling import images_per_epoch
 from vit_train.errors import CheckpointError, Interrupted, NonFiniteLoss
-from vit_train.metrics import TRAINING, VALIDATION
+from vit_train.metrics import TRAINING
 from vit_train.progress import TrainingDisplay
 from vit_train.rundir import checkpoint, history
 from vit_train.rundir.checkpoint import Arrays, Checkpoint
@@ -177,7 +178,7 @@ class Trainer:
         with averaged(self.model, self._sync):
             logs = self.running.evaluate(self.validation, callbacks=[self.watcher], verbose=0, return_dict=True)
         self.require_finite(logs["loss"])
-        self._end_epoch(progress.trained | measured(logs, VALIDATION))
+        self._end_epoch(progress.trained | measured(logs, validation_metrics()))
 
     def _trained(self, end: int) -> Row:
         """Trains up to the step `end`; gives the epoch's figures."""
