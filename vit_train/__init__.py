@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vit_train.config.augmentation import AugmentConfig as AugmentKeys
     from vit_train.config.convert import key
+    from vit_train.config.dataset import AnyDatasetConfig as DatasetKeys
     from vit_train.config.models import AnyModelConfig as ModelKeys
     from vit_train.config.registration import augment, dataset, metric, model
-    from vit_train.config.schema import AnyDatasetConfig as DatasetKeys
     from vit_train.config.schema import Config
     from vit_train.data.images import Dataset, Examples
     from vit_train.report.writer import Report
@@ -30,7 +30,7 @@ __all__ = [
 _LATER = {
     "AugmentKeys": "config.augmentation:AugmentConfig",
     "Dataset": "data.images:Dataset",
-    "DatasetKeys": "config.schema:AnyDatasetConfig",
+    "DatasetKeys": "config.dataset:AnyDatasetConfig",
     "Examples": "data.images:Examples",
     "ModelKeys": "config.models:AnyModelConfig",
     "augment": "config.registration:augment",

@@ -12,9 +12,11 @@ from vit_train.errors import ConfigError
 
 # Frozen: users' commands and scripts hold these names. A change here is a change in the changelog.
 KEYS = """
-dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.imbalance dataset.validation dataset.sampling
+dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.imbalance dataset.validation
+dataset.folds dataset.fold dataset.sampling
 dataset.max_pixels
 dataset.fit dataset.path_column dataset.label_column dataset.split_column
+dataset.group
 dataset.exclude
 augment.flip augment.rotation augment.zoom augment.shear augment.translate augment.crop_padding augment.crop_scale
 augment.crop_ratio augment.policy augment.num_ops augment.magnitude augment.magnitude_std augment.erase

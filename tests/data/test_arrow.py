@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.test_folder import write_classes
+from data.test_folder import load_folder, write_classes
 from PIL import Image
 
 from vit_train import cli
 from vit_train.config.compose import load_config
-from vit_train.data.folder import load_folder
 from vit_train.data.sources import load_all
 from vit_train.errors import ConfigError, DataError
 

@@ -8,9 +8,14 @@ import pytest
 from PIL import Image
 
 from vit_train.config.compose import load_config
-from vit_train.data.folder import load_folder
+from vit_train.data.sources import load_all
 from vit_train.data.split import small_class_notes, split_validation, take_fraction
 from vit_train.errors import ConfigError, DataError
+
+
+def load_folder(root, side, *overrides):
+    return load_all(load_config(["dataset=folder", f"dataset.root='{root}'", f"model.image_size={side}",
+                                 "model.patch_size=4", *overrides]))  # fmt: skip
 
 
 def write_picture(path, seed):
@@ -332,7 +337,7 @@ def test_all_bad_files_are_shown(single, capsys):
 
 def test_a_picture_of_more_pixels_than_allowed_is_named(parts):
     with pytest.raises(DataError, match=r"is too large \([\d,]+ pixels to decode, above the limit of 24\)"):
-        load_folder(str(parts), 8, max_pixels=24)
+        load_folder(str(parts), 8, "dataset.max_pixels=24")
 
 
 @pytest.mark.parametrize("root", ["s3://bucket/pictures", "https://example.org/pictures.zip"])

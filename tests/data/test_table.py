@@ -4,11 +4,10 @@ import csv
 
 import numpy as np
 import pytest
-from data.test_folder import contents, write_classes
+from data.test_folder import contents, load_folder, write_classes
 
 from vit_train import cli
 from vit_train.config.compose import load_config
-from vit_train.data.folder import load_folder
 from vit_train.data.sources import load_all
 from vit_train.errors import ConfigError, DataError
 

@@ -20,6 +20,8 @@ OTHER = {
     "dataset.imbalance": ["5"],
     "dataset.sampling": ["balanced"],
     "dataset.validation": ["0.3"],
+    "dataset.folds": ["4"],
+    "dataset.fold": ["1", "dataset.folds=5"],
     "augment.flip": ["false"],
     "augment.rotation": ["0.3"],
     "augment.zoom": ["0.5"],
@@ -98,6 +100,7 @@ ELSEWHERE = {
     "dataset.max_pixels",
     "dataset.fit",  # test_image_files.py
     "dataset.exclude",  # test_exclude.py
+    "dataset.group",  # test_folds.py
     *(f"dataset.{kind}_column" for kind in ("path", "label", "split")),  # test_table.py
 }
 ELSEWHERE |= {

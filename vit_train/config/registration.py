@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from vit_train.config.augmentation import AugmentConfig
 from vit_train.config.convert import convert, describe, hints_of, key
+from vit_train.config.dataset import AnyDatasetConfig
 from vit_train.config.groups import built_in
 from vit_train.config.models import AnyModelConfig
-from vit_train.config.schema import AnyDatasetConfig
 from vit_train.errors import ConfigError
 from vit_train.metrics import METRICS, Metric
 

@@ -1,13 +1,12 @@
 """What a run can be told: every key with its type, meaning, unit and limits. The values stand in conf/*.yaml."""
 
 import dataclasses
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from vit_train.config.augmentation import AugmentConfig
 from vit_train.config.convert import key, show
+from vit_train.config.dataset import DatasetConfig
 from vit_train.config.durations import Duration
 from vit_train.config.heads import HeadConfig
 from vit_train.config.launchers import LauncherConfig
@@ -15,100 +14,6 @@ from vit_train.config.models import ModelConfig
 from vit_train.config.optimizers import OptimizerConfig
 from vit_train.config.training import LossConfig, ScheduleConfig, TrainConfig
 from vit_train.errors import ConfigError
-
-Fit = Literal["crop", "pad", "squash"]
-PICTURES = ("folder", "table", "hf")  # data sets whose images are files that are fitted to a square
-_OWN = {  # data sets of one's own, and what dataset.root is then
-    "folder": "the folder of your pictures",
-    "table": "the CSV or parquet file that lists or holds your pictures",
-    "hf": "the folder that save_to_disk of `datasets` wrote, or one of parquet files",
-    "npz": "the .npz file with your images",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnyDatasetConfig:
-    """What every data set has."""
-
-    own: ClassVar[Callable[..., Any] | None] = None  # a plugin's method, which gives the Dataset
-    fit = "crop"  # a key where there are picture files
-
-    name: str = key("the data set")
-    root: str | None = key(
-        "folder or archive with the official files, which null looks for and then downloads; or the folder of "
-        "pictures, the table that lists them, what `datasets` saved, or the .npz file",
-        affects_result=False,
-    )
-    fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
-    train_fraction: float = key(
-        "fraction to learn from of what validation leaves, the same of every class; validation and test stay whole",
-        absent=1.0, above=0, maximum=1,
-    )  # fmt: skip
-    imbalance: float = key(
-        "how many times as many images the first class has to learn from as the last, of what is left then; between "
-        "them they fall exponentially. 1 keeps all; validation and test stay whole",
-        absent=1.0, minimum=1, below=math.inf,
-    )  # fmt: skip
-    validation: float | Literal["last"] = key(
-        "fraction of train images held out, drawn from every class, unless the pictures have a folder val besides "
-        "test; 'last' takes the last tenth as keras.io does",
-        above=0, below=1,
-    )  # fmt: skip
-    sampling: Literal["uniform", "balanced"] = key(
-        "uniform shows every training image once an epoch, balanced as many of each class, small ones again and again",
-        absent="uniform",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetConfig(AnyDatasetConfig):
-    """Which images to learn from."""
-
-    name: Literal["cifar10", "cifar100", "digits", "folder", "table", "hf", "npz"] = key(
-        "the data set; folder, table, hf and npz are one's own images"
-    )
-    max_pixels: int = key(
-        "most pixels of an image file of one's own, each of which takes some 5 bytes a thread to decode",
-        absent=178_956_970, minimum=1, maximum=178_956_970, affects_result=False,
-    )  # fmt: skip
-    fit: Fit = key(
-        "how a picture file becomes square: crop cuts off the longer side's ends, pad puts black beside the shorter "
-        "side, squash changes the proportions",
-        absent="crop",
-    )
-    path_column: str | None = key(
-        "column of dataset=table or hf with the pictures or their paths, relative to the table; null takes path, "
-        "file, image, ...",
-        absent=None,
-    )
-    label_column: str | None = key("column with the labels; null takes label, class, category, ...", absent=None)
-    split_column: str | None = key(
-        "column that says train, test or val; null takes split, part, ..., if there is one", absent=None
-    )
-    exclude: str | None = key(
-        "file with paths, relative to the folder or table, of pictures to leave out, such as exclude.csv of vit-runs "
-        "check",
-        absent=None,
-    )
-
-    def __post_init__(self) -> None:
-        if self.name not in ("table", "hf"):
-            for column in ("path_column", "label_column", "split_column"):
-                if (value := getattr(self, column)) is not None:
-                    raise ConfigError(f"dataset.{column}={value}: is for dataset=table and hf, not for {self.name}")
-        if self.fit != "crop" and self.name not in PICTURES:
-            raise ConfigError(
-                f"dataset.fit={self.fit}: is for picture files, and dataset={self.name} has none; use crop"
-            )
-        if self.exclude is not None and self.name not in ("folder", "table"):
-            raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset=folder and table, not for {self.name}")
-        if self.name in _OWN and self.root is None:
-            raise ConfigError(f"dataset.root=null: dataset={self.name} needs {_OWN[self.name]}; set dataset.root=PATH")
-        if self.name in ("folder", "table") and self.validation == "last":
-            raise ConfigError(
-                f"dataset.validation=last: the pictures of dataset={self.name} come class by class, so the last tenth "
-                "is of the last classes only; give a fraction such as 0.1"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +118,11 @@ class Config:
             raise ConfigError(
                 f"schedule.warmup='{warmup}': is longer than the training of train.epochs={self.train.epochs}"
             )
-
+        if self.dataset.fold >= (self.dataset.folds or 1):
+            raise ConfigError(
+                f"dataset.fold={self.dataset.fold}: must be less than dataset.folds={show(self.dataset.folds)}, as "
+                "folds are counted from 0"
+            )
         if self.dataset.sampling == "balanced":
             self._require_balance()
         if self.head.fits:

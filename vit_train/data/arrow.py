@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vit_train.data.columns import Columns, find_column
+from vit_train.data.columns import Columns, find_column, key_of
 from vit_train.data.packed import Stores
 from vit_train.errors import ConfigError, DataError
 from vit_train.text import one_line
@@ -159,7 +159,7 @@ def _chosen(file: Path, schema: Any, names: Mapping[str, str | None]) -> dict[st
         if not (text or (_is_packed(base) if kind == "path" else types.is_integer(base))):
             wants = "text, or bytes of pictures" if kind == "path" else "text or whole numbers"
             raise DataError(f"{file}: its column {columns[kind]} holds {one_line(str(found))}, where {wants} must be; "
-                            f"set dataset.{kind}_column to another one")  # fmt: skip
+                            f"set {key_of(kind)} to another one")  # fmt: skip
     return columns
 
 

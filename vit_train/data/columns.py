@@ -116,10 +116,15 @@ def find_column(file: Path, header: list[str], kind: str, name: str | None, wher
     if len(found) == 1:
         return found[0]
     if len(found) > 1:
-        fix = f"set dataset.{kind}_column to one of them" if name is None else "rename one of them"
+        fix = f"set {key_of(kind)} to one of them" if name is None else "rename one of them"
         raise DataError(f"{file}: has the columns {some(header[each] for each in found)}; {fix}")
     if name is None and kind == "split":
         return None
     missing = f"no column {name}{nearest(name, header)}" if name is not None else f"no column called {some(usual, 99)}"
     raise DataError(f"{file}: has {missing}; {where} names {one_line(some(header, 10)) or 'none'}; "
-                    f"set dataset.{kind}_column")  # fmt: skip
+                    f"set {key_of(kind)}")  # fmt: skip
+
+
+def key_of(kind: str) -> str:
+    """The key that names the column of a kind."""
+    return "dataset.group" if kind == "group" else f"dataset.{kind}_column"

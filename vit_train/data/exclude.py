@@ -36,7 +36,14 @@ def without(listing: Listing, exclude: str | None, root: Path) -> Listing:
             raise DataError(f"{named.file}: leaves class '{listing.class_names[label]}' without a picture in the part "
                             f"{PART_NAMES[part][0]}; leave out fewer")  # fmt: skip
     note = f"note: {len(listing.paths) - len(kept):,} pictures are left out, as {named.file} says"
-    return Listing([listing.paths[place] for place in kept], labels, parts, listing.class_names, (*listing.notes, note))
+    return dataclasses.replace(
+        listing,
+        paths=[listing.paths[place] for place in kept],
+        labels=labels,
+        parts=parts,
+        notes=(*listing.notes, note),
+        groups=None if listing.groups is None else [listing.groups[place] for place in kept],
+    )
 
 
 def named_in(exclude: str) -> Columns:

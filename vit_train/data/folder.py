@@ -1,16 +1,18 @@
 """One's own pictures: a folder for each class -> a data set of files, each of which has been read once."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from vit_train.config.schema import Fit
+from vit_train.config.dataset import DatasetConfig
 from vit_train.data.copies import TEST, TRAIN, VALIDATION
 from vit_train.data.exclude import without
-from vit_train.data.image_files import KINDS, MAX_PIXELS
+from vit_train.data.image_files import KINDS
 from vit_train.data.images import Dataset
 from vit_train.data.listing import PART_NAMES, Listing, read_listing
 from vit_train.data.roots import expanded
@@ -24,31 +26,42 @@ LAYOUT = "dataset.root must hold train/CLASS/* and test/CLASS/*, or CLASS/*"
 Classes = dict[str, list[str]]  # class name -> paths of its pictures
 
 
-def load_folder(
-    root: str, side: int, max_pixels: int = MAX_PIXELS, exclude: str | None = None, fit: Fit = "crop"
-) -> Dataset:
+def load_folder(root: str, options: DatasetConfig, side: int) -> Dataset:
     """Reads ROOT/train/CLASS/* and ROOT/test/CLASS/*, or ROOT/CLASS/*; pictures are fitted to `side` x `side`.
 
     Parts may have other usual names, as training and testing, and val may be one more; where there is no test part, val
     is it, or else a fifth of every class. Folders that hold one folder only may be around it all, around the classes of
     a part, and around the pictures of a class. Labels follow the alphabetical order of the classes' names. Pictures
-    that the file `exclude` names are left out.
+    that dataset.exclude names are left out; dataset.group is searched in the path of each from the root.
 
     Raises DataError, naming what to fix, if a file or folder cannot be used; nothing on the disk is changed.
     """
     try:
-        listing = without(_list(expanded(root)), exclude, expanded(root))
+        listing = without(_list(expanded(root), options.folds), options.exclude, expanded(root))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}); fix that; {LAYOUT}") from error
-    return read_listing("folder", listing, side, max_pixels, fit)
+    if options.group is not None:
+        listing = replace(listing, groups=_groups(listing.paths, options.group, expanded(root)))
+    return read_listing(listing, options, side)
 
 
-def _list(root: Path) -> Listing:
+def _groups(paths: list[str], expression: str, root: Path) -> list[str]:
+    """What the expression, or its first group, matches in each path; raises DataError for a path without a match."""
+    pattern = re.compile(expression)
+    found = [pattern.search(Path(path).relative_to(root).as_posix()) for path in paths]
+    groups = [match and match[min(1, pattern.groups)] for match in found]
+    if bad := [path for path, group in zip(paths, groups, strict=True) if not group]:
+        raise DataError(f"{bad[0]}: has no match of dataset.group={expression} in its path from {root}, nor have "
+                        f"{len(bad) - 1:,} others; every picture needs a group")  # fmt: skip
+    return [group for group in groups if group]
+
+
+def _list(root: Path, folds: int | None) -> Listing:
     if root.is_file():
         raise DataError(f"{root}: is a file and no folder; unpack it if it is an archive; {LAYOUT}")
     left_out: list[str] = []
     inside = _unwrapped(root, left_out)
-    classes, notes = _parts(inside, left_out)
+    classes, notes = _parts(inside, left_out, folds)
     if inside != root:
         notes = (f"note: the pictures are read from {inside}, the only folder in {root}", *notes)
     names = tuple(classes[TRAIN])
@@ -78,7 +91,7 @@ def _unwrapped(folder: Path, left_out: list[str]) -> Path:
         folder = Path(folders[0].path)
 
 
-def _parts(root: Path, left_out: list[str]) -> tuple[dict[int, Classes], tuple[str, ...]]:
+def _parts(root: Path, left_out: list[str], folds: int | None) -> tuple[dict[int, Classes], tuple[str, ...]]:
     """The pictures of each part, or all as TRAIN, and notes; what is of no use is added to `left_out`."""
     entries = {entry.name: entry for entry in _entries(root) if entry.is_dir()}
     folders = {part: root / name for part, names in PART_NAMES.items() if (name := _only(entries, names, root))}
@@ -94,7 +107,10 @@ def _parts(root: Path, left_out: list[str]) -> tuple[dict[int, Classes], tuple[s
     elif TEST not in folders:
         notes = (f"note: there is no test set in {root}, so a fifth of each class in {folders[TRAIN]} is it",)
     elif VALIDATION in folders:
-        notes = (f"note: {folders[VALIDATION]} is the validation set, so that dataset.validation is of no effect",)
+        effect = (
+            "is the validation set, so that dataset.validation is of no effect" if folds is None else "is in the folds"
+        )
+        notes = (f"note: {folders[VALIDATION]} {effect}",)
     parts = {part: _classes(_unwrapped(folder, left_out), left_out) for part, folder in folders.items()}
     for part, other in ((TRAIN, TEST), (TEST, TRAIN), (TRAIN, VALIDATION), (VALIDATION, TRAIN)):
         if missing := sorted(parts.get(part, {}).keys() - parts.get(other, parts[TRAIN]).keys()):

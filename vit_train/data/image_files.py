@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from vit_train.config.schema import Fit
+from vit_train.config.dataset import Fit
 from vit_train.data.images import Indices
 from vit_train.errors import DataError
 

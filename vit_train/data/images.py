@@ -86,3 +86,4 @@ class Dataset:
     notes: tuple[str, ...] = ()  # what a user should know of the data
     fingerprint: str | None = None  # of the content, where it is not the same for everyone
     validation: ImageSource | None = None  # where the images come with such a part; else it is split off from train
+    groups: "npt.NDArray[np.int64] | None" = None  # [N] of train: images of one number stay on one side of a split

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vit_train.config.schema import Fit
+from vit_train.config.dataset import DatasetConfig
 from vit_train.data.check import BadFiles, check_images
-from vit_train.data.copies import TEST, TRAIN, VALIDATION, copy_notes
+from vit_train.data.copies import TEST, TRAIN, VALIDATION, copy_notes, group_notes
+from vit_train.data.folds import distribute, together
 from vit_train.data.image_files import ImageFiles
 from vit_train.data.images import Dataset, ImageSource
 from vit_train.data.packed import Packed, PackedImages
@@ -34,10 +35,12 @@ class Listing:
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
     packed: Packed | None = None
+    groups: list[str] | None = None  # [N], what must not be on two sides of a split, where the config names that
 
 
-def read_listing(name: str, listing: Listing, side: int, max_pixels: int, fit: Fit) -> Dataset:
-    """The data set `name` of these pictures, fitted to `side` x `side`; raises DataError, naming one that is bad."""
+def read_listing(listing: Listing, options: DatasetConfig, side: int) -> Dataset:
+    """The data set of these pictures, fitted to `side` x `side`; raises DataError, naming one that is bad."""
+    max_pixels, fit = options.max_pixels, options.fit
     paths, labels, packed = listing.paths, listing.labels, listing.packed
     called, size = np.array(paths, object), (side, side)
     none = np.zeros((len(paths), 2, 3), np.int64)
@@ -53,35 +56,42 @@ def read_listing(name: str, listing: Listing, side: int, max_pixels: int, fit: F
             raise
         raise DataError(str(error)) from None  # vit-runs check would leave out files
     pictures = replace(pictures, sums=sums)
-    return assemble(name, pictures, paths, listing.parts, digests, listing.class_names, listing.notes)
+    return assemble(listing, pictures, digests, options)
 
 
-def assemble(
-    name: str,
-    images: ImageSource,
-    called: list[str],
-    parts: npt.NDArray[np.uint8],
-    digests: list[bytes],
-    class_names: tuple[str, ...],
-    notes: tuple[str, ...],
-) -> Dataset:
-    """The data set of `images`, each with its part, the digest of its content, and what it is called in notes."""
-    labels = images.labels
+def assemble(listing: Listing, images: ImageSource, digests: list[bytes], options: DatasetConfig) -> Dataset:
+    """The data set of the `images` of a listing; `digests` are those of their contents.
+
+    With dataset.folds, what is of the part VALIDATION is of TRAIN.
+    """
+    labels, parts, class_names, groups = listing.labels, listing.parts, listing.class_names, listing.groups
+    if options.folds is not None:
+        parts = np.where(parts == VALIDATION, TRAIN, parts).astype(np.uint8)
+    linked = together(groups, digests) if groups is not None or options.folds is not None else None
     if not (parts == TEST).any():
-        parts = _choose_test(labels, digests, class_names).astype(np.uint8)
+        if groups is None or linked is None:
+            parts = _choose_test(labels, digests, class_names).astype(np.uint8)
+        else:
+            parts = _choose_test_groups(labels, digests, linked, class_names)
+    notes = [*listing.notes, *copy_notes(listing.paths, labels, parts, digests, split_by_content=linked is not None)]
+    if groups is not None:
+        notes += group_notes(groups, parts)
     train, test, validation = (images.take(np.flatnonzero(parts == part)) for part in (TRAIN, TEST, VALIDATION))
     return Dataset(
-        name=name,
+        name=options.name,
         train=train,
         test=test,
         class_names=class_names,
-        notes=(*notes, *copy_notes(called, labels, parts, digests)),
-        fingerprint=_fingerprint(class_names, labels, parts, digests),
+        notes=tuple(notes),
+        fingerprint=_fingerprint(class_names, labels, parts, digests, groups),
         validation=validation if len(validation) else None,
+        groups=None if linked is None else linked[parts == TRAIN],
     )
 
 
-def settled(file: Path, parts: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+def settled(
+    file: Path, parts: npt.NDArray[np.uint8], folds: int | None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """The parts with validation as the test set if there is none, and what a user should know of that."""
     there = set(parts.tolist())
     if TRAIN not in there:
@@ -93,7 +103,8 @@ def settled(file: Path, parts: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.ui
     if TEST not in there:
         return parts, (f"note: {file}: has no part test, so a fifth of each class is it",)
     if VALIDATION in there:
-        return parts, (f"note: {file}: has a part val, so that dataset.validation is of no effect",)
+        effect = "so that dataset.validation is of no effect" if folds is None else "which is in the folds"
+        return parts, (f"note: {file}: has a part val, {effect}",)
     return parts, ()
 
 
@@ -124,9 +135,27 @@ def _choose_test(labels: np.ndarray, digests: list[bytes], names: tuple[str, ...
     return np.array([row in chosen for row in zip(labels.tolist(), digests, strict=True)])
 
 
-def _fingerprint(names: tuple[str, ...], labels: np.ndarray, parts: np.ndarray, digests: list[bytes]) -> str:
-    """Equal if a run on these pictures is the same run: same classes, contents, parts and order."""
+def _choose_test_groups(
+    labels: np.ndarray, digests: list[bytes], groups: np.ndarray, names: tuple[str, ...]
+) -> npt.NDArray[np.uint8]:
+    """The parts [N], where about a fifth of every class, in whole groups, is TEST: by contents too, as above."""
+    order = np.empty(len(labels), np.int64)
+    order[sorted(range(len(labels)), key=digests.__getitem__)] = np.arange(len(labels))
+    parts = np.where(distribute(labels, groups, [4, 1], order) == 1, TEST, TRAIN).astype(np.uint8)
+    for part in (TRAIN, TEST):
+        if missing := np.flatnonzero(np.bincount(labels[parts == part], minlength=len(names)) == 0).tolist():
+            raise DataError(f"class '{names[missing[0]]}' is in too few groups of dataset.group, of which a fifth is "
+                            "held out for the test; add pictures of others")  # fmt: skip
+    return parts
+
+
+def _fingerprint(
+    names: tuple[str, ...], labels: np.ndarray, parts: np.ndarray, digests: list[bytes], groups: list[str] | None
+) -> str:
+    """Equal if a run on these pictures is the same run: same classes, contents, parts, groups and order."""
     content = hashlib.sha256(repr(names).encode())
     for each in (labels.tobytes(), parts.tobytes(), *digests):
         content.update(each)
+    if groups is not None:
+        content.update(repr(groups).encode())
     return content.hexdigest()

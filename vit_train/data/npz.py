@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vit_train.config.dataset import DatasetConfig
 from vit_train.data.copies import TEST, TRAIN, VALIDATION
 from vit_train.data.images import Dataset, Indices, moments
-from vit_train.data.listing import assemble, require_all_classes, settled
+from vit_train.data.listing import Listing, assemble, require_all_classes, settled
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
 from vit_train.text import one_line, some
@@ -73,7 +74,7 @@ class ArrayImages:
         return moments(counts)
 
 
-def load_npz(root: str) -> Dataset:
+def load_npz(root: str, options: DatasetConfig) -> Dataset:
     """The images of a .npz file, of their own size: images and labels, or as Keras and MedMNIST name train and test.
 
     Images are uint8 [N, H, W, 3], or grey without the 3; labels whole numbers or names, [N] or [N, 1], of which the
@@ -85,7 +86,7 @@ def load_npz(root: str) -> Dataset:
         raise DataError(f"{file}: is no file; set dataset.root to the .npz file")
     try:
         with zipfile.ZipFile(file) as archive:
-            return _load(_Arrays(file, archive))
+            return _load(_Arrays(file, archive), options)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error}); fix that, or set dataset.root") from error
     except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError) as error:
@@ -94,7 +95,7 @@ def load_npz(root: str) -> Dataset:
         ) from error
 
 
-def _load(file: "_Arrays") -> Dataset:
+def _load(file: "_Arrays", options: DatasetConfig) -> Dataset:
     found = [(part, *pair) for part, pairs in _PAIRS.items() for pair in pairs if pair[0] in file.entries]
     if not found:
         raise DataError(f"{file.path}: must have images and labels, or x_train, y_train, x_test and y_test, and has "
@@ -108,11 +109,14 @@ def _load(file: "_Arrays") -> Dataset:
     labels = [_labels(file, name, of, len(each)) for (_, of, name), each in zip(found, images, strict=True)]
     names, places = _classes(file, np.concatenate(labels))
     counts = list(map(len, images))
-    parts, notes = settled(file.path, np.repeat(np.array([part for part, *_ in found], np.uint8), counts))
+    parts, notes = settled(
+        file.path, np.repeat(np.array([part for part, *_ in found], np.uint8), counts), options.folds
+    )
     require_all_classes(file.path, places, parts, names)
     digests = [hashlib.sha256(image.tobytes()).digest() for array in images for image in array]
     called = [f"{name}[{row}]" for (_, name, _), count in zip(found, counts, strict=True) for row in range(count)]
-    return assemble("npz", ArrayImages(images, np.arange(len(places)), places), called, parts, digests, names, notes)
+    listing = Listing(called, places, parts, names, notes)
+    return assemble(listing, ArrayImages(images, np.arange(len(places)), places), digests, options)
 
 
 def _images(file: "_Arrays", name: str) -> npt.NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from vit_train.config.schema import Fit
+from vit_train.config.dataset import Fit
 from vit_train.data.image_files import MAX_PIXELS, decoded, moments_of_sums
 from vit_train.data.images import Indices
 from vit_train.errors import DataError

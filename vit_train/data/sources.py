@@ -39,9 +39,8 @@ def load_all(config: Config) -> Dataset:
     if name in ("table", "hf"):
         return load_table(root, config.dataset, config.model.image_size)
     if name == "npz":
-        return load_npz(root)
-    options = config.dataset
-    return load_folder(root, config.model.image_size, options.max_pixels, options.exclude, options.fit)
+        return load_npz(root, config.dataset)
+    return load_folder(root, config.dataset, config.model.image_size)
 
 
 def _of_plugin(config: Config) -> Dataset:

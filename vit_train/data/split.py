@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from vit_train.config.schema import AnyDatasetConfig
+from vit_train.config.dataset import AnyDatasetConfig
+from vit_train.data.folds import distribute
 from vit_train.data.images import Dataset, ImageSource
 from vit_train.errors import ConfigError
 
 # Every use of the seed draws from a stream of its own, so that one choice does not shift another.
-_TRAIN_FRACTION, _TEST_FRACTION, _VALIDATION, _VALIDATION_FRACTION, _LEARNED, _TAIL = range(6)
+_TRAIN_FRACTION, _TEST_FRACTION, _VALIDATION, _VALIDATION_FRACTION, _LEARNED, _TAIL, _FOLDS = range(7)
 
 
 def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
@@ -20,29 +21,62 @@ def take_fraction(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     if fraction == 1:
         return dataset
 
-    def part(examples: ImageSource, stream: int) -> ImageSource:
-        chosen = _fraction_of_each_class(examples.labels, fraction, (seed, stream))
-        _require_all_classes(dataset, examples.labels[chosen], f"dataset.fraction={fraction:g}")
-        return examples.take(chosen)
+    def chosen(examples: ImageSource, stream: int) -> np.ndarray:
+        rows = _fraction_of_each_class(examples.labels, fraction, (seed, stream))
+        _require_all_classes(dataset, examples.labels[rows], f"dataset.fraction={fraction:g}")
+        return rows
 
-    train, test = part(dataset.train, _TRAIN_FRACTION), part(dataset.test, _TEST_FRACTION)
-    validation = part(dataset.validation, _VALIDATION_FRACTION) if dataset.validation else None
-    return dataclasses.replace(dataset, train=train, test=test, validation=validation)
+    learned = chosen(dataset.train, _TRAIN_FRACTION)
+    validation = dataset.validation
+    return dataclasses.replace(
+        dataset,
+        train=dataset.train.take(learned),
+        test=dataset.test.take(chosen(dataset.test, _TEST_FRACTION)),
+        validation=validation.take(chosen(validation, _VALIDATION_FRACTION)) if validation else None,
+        groups=None if dataset.groups is None else dataset.groups[learned],
+    )
 
 
 def training_and_validation(dataset: Dataset, options: AnyDatasetConfig, seed: int) -> tuple[ImageSource, ImageSource]:
-    """What a run learns from, and what it is validated on; raises ConfigError as the next two do."""
-    training, validation = split_validation(dataset, options.validation, seed)
+    """What a run learns from, and what it is validated on; raises ConfigError as the next three do."""
+    if options.folds is None:
+        training, validation = split_validation(dataset, options.validation, seed)
+    else:
+        held_out = fold_of_each(dataset, options.folds, seed) == options.fold
+        training, validation = (dataset.train.take(np.flatnonzero(each)) for each in (~held_out, held_out))
     training = keep_fraction(dataset, training, options.train_fraction, seed)
     return long_tailed(training, options.imbalance, seed), validation
+
+
+def fold_of_each(dataset: Dataset, folds: int, seed: int) -> np.ndarray:
+    """int64 [N]: which of the folds each of the train images is held out with, drawn from every class by groups.
+
+    Raises ConfigError if a class is in so few groups that a fold would leave none of it to learn from.
+    """
+    labels, setting = dataset.train.labels, f"dataset.folds={folds}"
+    if dataset.validation is not None:
+        raise ConfigError(f"{setting}: {dataset.name} gives validation images of its own; have it give none")
+    groups = np.arange(len(labels)) if dataset.groups is None else dataset.groups
+    found = distribute(labels, groups, [1] * folds, np.random.default_rng((seed, _FOLDS)).permutation(len(labels)))
+    counts = np.zeros((folds, len(dataset.class_names)), int)
+    np.add.at(counts, (found, labels), 1)
+    if not counts.any(axis=1).all():
+        raise ConfigError(f"{setting}: there are {len(np.unique(groups)):,} groups of pictures only; make fewer folds")
+    alone = np.flatnonzero((counts == counts.sum(axis=0)).any(axis=0))
+    if len(alone):
+        raise ConfigError(
+            f"{setting}: all pictures of class '{dataset.class_names[alone[0]]}' would be held out at once, as they "
+            "are in too few groups, or copies of each other; add pictures of others, or leave the class out"
+        )
+    return found
 
 
 def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tuple[ImageSource, ImageSource]:
     """Splits the train images into (train, validation), both in their old order, unless there is a validation part.
 
-    `validation` is a fraction, drawn from every class, at least one image of it and not all; or "last": the last tenth
-    of the rows, as `fit` of Keras takes it for `validation_split=0.1`. Raises ConfigError if a class is left without an
-    image to learn from or, for a fraction, to validate on.
+    `validation` is a fraction, drawn from every class by whole groups, at least one image of it and not all; or "last":
+    the last tenth of the rows, as `fit` of Keras takes it for `validation_split=0.1`. Raises ConfigError if a class is
+    left without an image to learn from or, for a fraction, to validate on.
     """
     if dataset.validation is not None:
         return dataset.train, dataset.validation
@@ -50,7 +84,11 @@ def split_validation(dataset: Dataset, validation: float | str, seed: int) -> tu
     if isinstance(validation, str):
         held_out = np.arange(len(labels) - max(1, len(labels) // 10), len(labels))
     else:
-        held_out = _fraction_of_each_class(labels, validation, (seed, _VALIDATION), least=1)
+        if dataset.groups is None:
+            held_out = _fraction_of_each_class(labels, validation, (seed, _VALIDATION), least=1)
+        else:
+            order = np.random.default_rng((seed, _VALIDATION)).permutation(len(labels))
+            held_out = np.flatnonzero(distribute(labels, dataset.groups, [1 - validation, validation], order))
         _require_all_classes(dataset, labels[held_out], f"dataset.validation={validation:g}")
     kept = np.setdiff1d(np.arange(len(labels)), held_out)
     _require_all_classes(dataset, labels[kept], f"dataset.validation={validation}")
@@ -87,9 +125,14 @@ def long_tailed(training: ImageSource, imbalance: float, seed: int) -> ImageSour
     return training.take(np.sort(np.concatenate(chosen)))
 
 
-def small_class_notes(dataset: Dataset, validation: float | str) -> tuple[str, ...]:
-    """What to say of classes for which a fraction of their images would have been none, or all of them."""
-    if isinstance(validation, str) or dataset.validation is not None:
+def small_class_notes(dataset: Dataset, validation: float | str, folds: int | None = None) -> tuple[str, ...]:
+    """What to say of classes for which a fraction of their images would have been none, or all of them.
+
+    Of folds, what to say of classes that not every fold has.
+    """
+    if folds is not None:
+        return _few_for_folds(dataset, folds)
+    if isinstance(validation, str) or dataset.validation is not None or dataset.groups is not None:
         return ()
     counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
     held_out = np.round(validation * counts)
@@ -100,6 +143,21 @@ def small_class_notes(dataset: Dataset, validation: float | str) -> tuple[str, .
         f"note: dataset.validation={validation:g} is less than one image, or all of them, in {len(small):,} "
         f"{'class' if len(small) == 1 else 'classes'}, such as '{dataset.class_names[small[0]]}' with "
         f"{counts[small[0]]:,} to train on; both parts have at least one of each"
+    )
+    return (note,)
+
+
+def _few_for_folds(dataset: Dataset, folds: int) -> tuple[str, ...]:
+    groups = np.arange(len(dataset.train)) if dataset.groups is None else dataset.groups
+    pairs = np.unique(np.stack([dataset.train.labels, groups]), axis=1)
+    counts = np.bincount(pairs[0], minlength=len(dataset.class_names))
+    few = np.flatnonzero(counts < folds)
+    if not len(few):
+        return ()
+    note = (
+        f"note: dataset.folds={folds}: {len(few):,} {'class has' if len(few) == 1 else 'classes have'} fewer pictures, "
+        f"or groups of them, than that, such as '{dataset.class_names[few[0]]}' with {counts[few[0]]:,}; not every "
+        "fold has them to validate on"
     )
     return (note,)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vit_train.config.schema import DatasetConfig
+from vit_train.config.dataset import DatasetConfig
 from vit_train.data.arrow import SUFFIXES, read_arrow
 from vit_train.data.columns import Columns, read_columns
 from vit_train.data.copies import TRAIN
@@ -36,16 +36,17 @@ def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
     path = expanded(root)
     shards, notes = find_shards(path) if config.name == "hf" else ([(path, None)], ())
     names = {"path": config.path_column, "label": config.label_column, "split": config.split_column}
+    names |= {} if config.group is None else {"group": config.group}
     told = [part if config.split_column is None else None for _, part in shards]
     with Stores() as stores:
         tables = [
             read_arrow(file, names, stores) if file.suffix in SUFFIXES else read_columns(file, names)
             for file, _ in shards
         ]
-        listing = _list(path, tables, told, notes, stores.all())
+        listing = _list(path, tables, told, notes, stores.all(), config.folds)
     if listing.packed is not None and config.exclude is not None:
         raise DataError(f"dataset.exclude={config.exclude}: names files, and {path} holds pictures; leave out rows")
-    return read_listing(config.name, without(listing, config.exclude, path.parent), side, config.max_pixels, config.fit)
+    return read_listing(without(listing, config.exclude, path.parent), config, side)
 
 
 def _list(
@@ -54,6 +55,7 @@ def _list(
     told: Sequence[int | None],
     notes: tuple[str, ...],
     stores: tuple[npt.NDArray[np.uint8], ...],
+    folds: int | None,
 ) -> Listing:
     """What the tables say, once all of it makes sense; `told` are the parts that the names of their files tell."""
     for table in tables[1:]:
@@ -68,11 +70,12 @@ def _list(
     names = tables[0].class_names or _names(set(shown))
     place_of = {name: place for place, name in enumerate(names)}
     labels = np.array([place_of[label] for label in shown], np.int32)
-    parts, more = settled(root, np.concatenate([_parts(*each) for each in zip(tables, told, strict=True)]))
+    parts, more = settled(root, np.concatenate([_parts(*each) for each in zip(tables, told, strict=True)]), folds)
     require_all_classes(root, labels, parts, names)
     places = [table.places for table in tables if table.places is not None]
     packed = Packed(stores, np.concatenate(places)) if places else None
-    return Listing(paths, labels, parts, names, (*notes, *more), packed)
+    groups = [group for table in tables for group in _groups(table)] if "group" in tables[0].cells else None
+    return Listing(paths, labels, parts, names, (*notes, *more), packed, groups)
 
 
 def _labels(table: Columns) -> list[str]:
@@ -85,6 +88,12 @@ def _labels(table: Columns) -> list[str]:
         ),
     )
     return shown
+
+
+def _groups(table: Columns) -> list[str]:
+    groups = table.cells["group"]
+    table.require(list(map(bool, groups)), lambda _: "has no group; every picture needs one, if only of its own")
+    return groups
 
 
 def _names(labels: set[str]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from vit_train.config.dataset import Fit
 from vit_train.config.models import ModelConfig
-from vit_train.config.schema import Fit
 from vit_train.data.images import ImageSource
 
 register = keras.saving.register_keras_serializable(package="vit_train")

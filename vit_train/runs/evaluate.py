@@ -4,8 +4,9 @@ import argparse
 from dataclasses import replace
 
 from vit_train.config.convert import convert
+from vit_train.config.dataset import PICTURES
 from vit_train.config.groups import groups, read_yaml
-from vit_train.config.schema import PICTURES, Config
+from vit_train.config.schema import Config
 from vit_train.console import print_table
 from vit_train.data.images import Dataset
 from vit_train.errors import ConfigError, DataError

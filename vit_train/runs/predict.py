@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vit_train.config.schema import Fit
+from vit_train.config.dataset import Fit
 from vit_train.console import print_table, put_lines, say_error
 from vit_train.data.folder import SUFFIXES
 from vit_train.data.image_files import read_image_file

@@ -99,6 +99,7 @@ class CachedFeatures:
         # What was not there once is only in a key where it has an effect, so that others are as they ever were.
         more = [*(digest for _, digest in ACTIVE.get().files), *([data.fit] if data.fit != "crop" else [])]
         more += [f"imbalance={data.imbalance}"] if data.imbalance != 1 else []
+        more += [f"fold={data.fold}/{data.folds}"] if data.folds is not None else []
         options = [
             {name: value for name, value in model.items() if name not in _NO_PART_IN_FEATURES},
             [data.name, data.fraction, data.train_fraction, data.validation, self.config.seed, self.fingerprint, *more],

@@ -51,7 +51,7 @@ def prepare(config: Config) -> Prepared:
     dataset = sources.load_dataset(config)
     training, validation = split.training_and_validation(dataset, config.dataset, config.seed)
     own_augmentation.require_works(config.augment, training.size)
-    notes = split.small_class_notes(dataset, config.dataset.validation)
+    notes = split.small_class_notes(dataset, config.dataset.validation, config.dataset.folds)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
     network, model, init = new_model(config, training, dataset.class_names, devices)
     early, cached = None, None
