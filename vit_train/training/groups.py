@@ -62,7 +62,7 @@ def _treatment(variable: Any, groups: tuple[ParameterGroup, ...]) -> Treatment:
     reason = " and ".join(dict.fromkeys(group.match for group in own)) or "all others"
     if adapted is None or learning_rate == 0:
         return Treatment(variable, reason, learning_rate, decay)
-    return Treatment(variable, f"{reason}, LoRA", learning_rate, decay, _low_rank(variable, adapted))
+    return Treatment(variable, f"{reason}, LoRA", learning_rate, decay, lora=_low_rank(variable, adapted))
 
 
 def _low_rank(variable: Any, group: ParameterGroup) -> tuple[int, int, int]:
