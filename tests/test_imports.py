@@ -8,8 +8,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "vit_train"
 # Each line may import from the lines below it, and a room from itself; rooms of one line also from each other.
 ORDER = """
 __main__ cli
-sweep runs
 __init__
+sweep runs
 single
 run
 completion

@@ -29,7 +29,7 @@ def test_the_example_of_the_readme(eagerly, tmp_path, monkeypatch, capsys):
     first, *_, last = capsys.readouterr().out.splitlines()
     (run,) = tmp_path.glob("outputs/*/*")
     assert first.endswith(f"of the test images; all else is in {run.relative_to(tmp_path)}")
-    assert last in vit_train.class_names(names["model"]) == tuple("0123456789")
+    assert last.split()[0] in names["run"].class_names == tuple("0123456789")
     assert (run / "figures" / "attention.png").is_file()
     assert '"command": "vit_train.train([' in (run / "environment.json").read_text()
 

@@ -14,7 +14,7 @@ from PIL import Image
 from vit_train.runs import demo
 from vit_train.runs.cli import run as vit_runs
 from vit_train.runs.loading import load
-from vit_train.runs.predict import predict
+from vit_train.runs.predicted import predict
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -66,8 +66,8 @@ def test_classes_are_those_of_predict_and_the_view_is_upright(served, picture, t
 
     viewer = served.viewer
     image = read_image_file(tmp_path / "a.png", 8, 8)
-    (expected,) = predict(viewer.model, viewer.names, [tmp_path], image[None], 5)
-    assert [(each["name"], each["probability"]) for each in answer["classes"]] == expected.classes
+    (expected,) = predict(viewer.model, image).top(5)
+    assert [(each["name"], each["probability"]) for each in answer["classes"]] == expected
     seen, *maps = answer["views"]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(seen["image"].partition(",")[2]))))
     assert pixels.shape == (16, 16, 3)

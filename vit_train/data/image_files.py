@@ -82,7 +82,7 @@ def decoded(
             image.load()
             with suppress(Exception):  # a broken EXIF block does not spoil the pixels
                 ImageOps.exif_transpose(image, in_place=True)
-            return np.asarray(_FITS[fit](_rgb(image), (width, height), Image.Resampling.BICUBIC))
+            return fitted(image, height, width, fit)
     except UnidentifiedImageError:
         file.seek(0)
         raise DataError(f"{path}: {_what_else(file.read(12))}") from None
@@ -92,6 +92,11 @@ def decoded(
         raise DataError(f"{path}: has values of 32 bits, whose range nobody knows; save it with 8 or 16 bits") from None
     except Exception as error:  # what decoders raise for damaged bytes is of every class
         raise DataError(f"{path}: is damaged or cut short ({error}); replace or remove it") from error
+
+
+def fitted(image: Image.Image, height: int, width: int, fit: Fit) -> npt.NDArray[np.uint8]:
+    """uint8 [height, width, 3]: a picture as `read_image_file` has it; one of that size keeps its pixels."""
+    return np.asarray(_FITS[fit](_rgb(image), (width, height), Image.Resampling.BICUBIC))
 
 
 @cache

@@ -85,6 +85,12 @@ def fit_of(model: keras.Model) -> Fit:
     return fit
 
 
+def class_names_of(model: keras.Model) -> tuple[str, ...]:
+    """The name of each class, in the order of the logits; raises ValueError for a model without them."""
+    names: tuple[str, ...] = model.get_layer("class_names").names
+    return names
+
+
 def network_of(model: keras.Model) -> keras.Model:
     """The network inside a model that `with_preprocessing` made."""
     return model.layers[-2]

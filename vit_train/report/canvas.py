@@ -1,5 +1,6 @@
 """What all figures share: style, colours, and the way into a PNG. No pyplot, whose state is global."""
 
+import io
 import math
 from collections.abc import Callable
 from functools import cache
@@ -79,6 +80,16 @@ def save(draw: Callable[[], Figure | None], path: Path) -> None:
                 for text in drawn.findobj(Text):
                     text.set_color(GREY)
             drawn.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def on_any_page(draw: Callable[[], Figure]) -> bytes:
+    """A chart as a PNG for a page that may be light or dark, as a notebook's: no background, the rest in grey."""
+    lines = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
+    colours: Any = dict.fromkeys(lines, GREY) | {"axes.facecolor": "none", "grid.color": "#80808050"}
+    file = io.BytesIO()
+    with matplotlib.rc_context({**style(), **colours}):
+        draw().savefig(file, dpi=DOTS_PER_INCH, format="png", facecolor="none")
+    return file.getvalue()
 
 
 def mosaic(tiles: np.ndarray, columns: int) -> np.ndarray:

@@ -5,12 +5,13 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vit_train.files import read_regular, replace_file
-from vit_train.text import csv_cell
+from vit_train.text import csv_cell, from_csv_cell
 
 _MOST_BYTES = 2**32  # some ten million images
 
@@ -66,6 +67,21 @@ def columns_of(places: int, with_files: bool = False) -> list[str]:
     return ["index", *["file"] * with_files, "label", "label_name", *top, "true_probability", "loss", "brier"]
 
 
+def table(
+    predictions: Predictions, class_names: Sequence[str], files: Sequence[str] | npt.NDArray[np.object_] | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """The columns of predictions.csv, each [N], by the names of `columns_of`; names of classes and files are str."""
+    names = np.array(class_names, dtype=object)
+    columns: dict[str, npt.NDArray[Any]] = {"index": np.arange(len(predictions))}
+    if files is not None:
+        columns["file"] = np.array([str(file) for file in files], dtype=object)
+    columns |= {"label": predictions.labels, "label_name": names[predictions.labels]}
+    for place, (top, probability) in enumerate(zip(predictions.top.T, predictions.top_probabilities.T, strict=True), 1):
+        columns |= {f"top{place}": top, f"top{place}_name": names[top], f"top{place}_probability": probability}
+    figures = (predictions.true_probabilities, predictions.losses, predictions.briers)
+    return columns | dict(zip(("true_probability", "loss", "brier"), figures, strict=True))
+
+
 def write(
     predictions: Predictions,
     class_names: Sequence[str],
@@ -77,17 +93,11 @@ def write(
     Names are cells as `vit_train.text` makes them: one that a spreadsheet would take for a formula begins with an
     apostrophe.
     """
-    text = io.StringIO()
+    text, columns = io.StringIO(), table(predictions, class_names, files)
     writer = csv.writer(text)
-    writer.writerow(columns_of(predictions.top.shape[1], files is not None))
-    for index, label in enumerate(predictions.labels):
-        top = zip(predictions.top[index], predictions.top_probabilities[index], strict=True)
-        figures = (predictions.true_probabilities[index], predictions.losses[index], predictions.briers[index])
-        writer.writerow(
-            [index, *([csv_cell(str(files[index]))] if files is not None else []), label, csv_cell(class_names[label])]
-            + [cell for place, share in top for cell in (place, csv_cell(class_names[place]), share)]
-            + list(figures)
-        )
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([csv_cell(cell) if isinstance(cell, str) else cell for cell in row])
     replace_file(path, text.getvalue())
 
 
@@ -110,7 +120,7 @@ def read(path: Path) -> Predictions:
 def read_files(path: Path) -> list[str] | None:
     """The images' paths in a predictions.csv that `read` takes, or None if they have none."""
     reader = csv.DictReader(io.StringIO(read_regular(path, _MOST_BYTES).decode(), newline=""))
-    return [row["file"] for row in reader] if "file" in (reader.fieldnames or ()) else None
+    return [from_csv_cell(row["file"]) for row in reader] if "file" in (reader.fieldnames or ()) else None
 
 
 def _of_rows(rows: list[dict[str, str]], places: int) -> Predictions:

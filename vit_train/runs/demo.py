@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,7 +20,7 @@ from vit_train.report.pages import png_address, template
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
 from vit_train.runs.loading import load
-from vit_train.runs.predict import predict
+from vit_train.runs.predicted import predict
 from vit_train.text import one_line
 
 _HOST = "127.0.0.1"  # nobody else can reach it
@@ -52,26 +51,26 @@ class Viewer:
     """A model, and what it says of pictures, one at a time."""
 
     def __init__(self, run: RunDir, model: Any, names: tuple[str, ...]) -> None:
-        self.model, self.names, self.lock = model, names, threading.Lock()
+        self.model, self.lock = model, threading.Lock()
         self.page = template("demo.html.j2").render(
             name=f"{model.name}: what is in the picture?", run=run, names=names, kinds=KINDS, limit=LIMIT
         )
         _, height, width, _ = model.input_shape
-        self.look("", np.zeros((height, width, 3), "uint8"))  # the first one takes seconds
+        self.look(np.zeros((height, width, 3), "uint8"))  # the first one takes seconds
 
     def answer(self, name: str, content: bytes) -> dict[str, Any]:
         """What the page shows of a picture's file: its likeliest classes and views; DataError if it cannot be read."""
         from vit_train.models.preprocessing import fit_of
 
         _, height, width, _ = self.model.input_shape
-        return self.look(name, decoded(name, io.BytesIO(content), height, width, MAX_PIXELS, fit_of(self.model)))
+        return self.look(decoded(name, io.BytesIO(content), height, width, MAX_PIXELS, fit_of(self.model)))
 
-    def look(self, name: str, image: np.ndarray) -> dict[str, Any]:
+    def look(self, image: np.ndarray) -> dict[str, Any]:
         """The same of pixels, uint8 [H, W, 3]."""
         with self.lock:
-            (found,) = predict(self.model, self.names, [Path(name)], image[None], _TOP)
+            (found,) = predict(self.model, image).top(_TOP)
             views = [{"image": png_address(pixels), "caption": caption} for pixels, caption in self._views(image)]
-        classes = [{"name": one_line(name), "probability": share} for name, share in found.classes]
+        classes = [{"name": one_line(name), "probability": share} for name, share in found]
         return {"classes": classes, "views": views}
 
     def _views(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:

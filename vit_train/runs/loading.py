@@ -3,7 +3,6 @@
 import zipfile
 from typing import Any
 
-from vit_train import class_names, load_model
 from vit_train.config.own import ACTIVE
 from vit_train.config.schema import ComputeConfig, Config
 from vit_train.console import say
@@ -17,8 +16,8 @@ from vit_train.rundir.layout import RunDir
 ANYWHERE = ComputeConfig(backend="tensorflow", precision="float32", devices="cpu", kernels="auto")
 
 
-def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str, ...]]:
-    """(the model of model.keras, its class names), with Keras set up as `compute` says.
+def load(run: RunDir, compute: ComputeConfig | None = ANYWHERE) -> tuple[Any, tuple[str, ...]]:
+    """(the model of model.keras, its class names), with Keras set up as `compute` says, or as it is if that is None.
 
     The model computes in the precision that it was trained in. Without model.keras, as before a run's end, it is made
     of the best weights in the newest checkpoint, which is said. Raises CheckpointError if there is neither, or what is
@@ -28,13 +27,16 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
     if not is_there(run.model):
         return _best_so_far(run, compute)
     try:
-        backend.configure(compute, seed=0)
+        if compute is not None:
+            backend.configure(compute, seed=0)
         if ACTIVE.get().files:
             from vit_train.models import build
 
             build.register_layers(records.load_config(run).model)
-        model = load_model(run.model)
-        return model, class_names(model)
+        from vit_train.models import preprocessing, saved
+
+        model = saved.load(run.model)
+        return model, preprocessing.class_names_of(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CheckpointError(
@@ -42,12 +44,13 @@ def load(run: RunDir, compute: ComputeConfig = ANYWHERE) -> tuple[Any, tuple[str
         ) from error
 
 
-def _best_so_far(run: RunDir, compute: ComputeConfig) -> tuple[Any, tuple[str, ...]]:
+def _best_so_far(run: RunDir, compute: ComputeConfig | None) -> tuple[Any, tuple[str, ...]]:
     found, _ = checkpoint.load(run.checkpoints)
     if found is None or not found.best:
         raise CheckpointError(f"{run.model}: there is no such file, nor a checkpoint that has the weights of an epoch")
     config = records.load_config(run)
-    backend.configure(compute, seed=0)
+    if compute is not None:
+        backend.configure(compute, seed=0)
     from vit_train.models import build, preprocessing
     from vit_train.training import state
 

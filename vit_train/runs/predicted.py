@@ -1,0 +1,129 @@
+"""What a model says of pictures, for `vit-runs predict` and for `vit_train.predict`."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vit_train.config.dataset import Fit
+from vit_train.data.folder import SUFFIXES
+from vit_train.data.image_files import fitted, read_image_file
+from vit_train.errors import DataError
+
+if TYPE_CHECKING:
+    Picture: TypeAlias = str | os.PathLike[str] | npt.NDArray[np.uint8]
+Images: TypeAlias = npt.NDArray[np.uint8]
+
+_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a model says of N pictures.
+
+    pictures: their paths; of arrays, which they are of all that was given, such as "array 0".
+    class_names: of the K classes, in the order of the columns.
+    probabilities: float32 [N, K], in [0, 1].
+    """
+
+    pictures: tuple[str, ...]
+    class_names: tuple[str, ...]
+    probabilities: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The likeliest class of each picture."""
+        return tuple(self.class_names[label] for label in self.probabilities.argmax(axis=1))
+
+    def top(self, count: int | None = None) -> list[list[tuple[str, float]]]:
+        """The `count` likeliest classes of each, or all if that is None: (name, probability), the best first."""
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+        return [
+            [(self.class_names[label], float(row[label])) for label in labels]
+            for row, labels in zip(self.probabilities, order, strict=True)
+        ]
+
+
+def predict(model: Any, pictures: "Picture | Iterable[Picture]") -> Predicted:
+    """What a model of `vit_train.load_model` says of pictures; raises DataError for the first that cannot be read."""
+    from vit_train.models.preprocessing import class_names_of
+
+    found = []
+    for batch in batches(model, pictures):
+        if isinstance(batch, DataError):
+            raise batch
+        found.append(batch)
+    names = class_names_of(model)
+    probabilities = [batch.probabilities for batch in found] or [np.empty((0, len(names)), np.float32)]
+    return Predicted(tuple(name for batch in found for name in batch.pictures), names, np.concatenate(probabilities))
+
+
+def batches(model: Any, pictures: "Picture | Iterable[Picture]") -> Iterator[Predicted | DataError]:
+    """The same by and by, and between them an error for each picture that cannot be read."""
+    from keras import ops
+
+    from vit_train.models.preprocessing import class_names_of, fit_of
+
+    names = class_names_of(model)
+    _, height, width, _ = model.input_shape
+    for found in _read(pictures, height, width, fit_of(model)):
+        if isinstance(found, DataError):
+            yield found
+        else:
+            logits = model.predict_on_batch(np.stack([image for _, image in found]))
+            yield Predicted(tuple(name for name, _ in found), names, np.asarray(ops.softmax(logits)))
+
+
+def _read(
+    pictures: "Picture | Iterable[Picture]", height: int, width: int, fit: Fit
+) -> Iterator[list[tuple[str, Images]] | DataError]:
+    """Batches of pictures' names and images, uint8 [height, width, 3], and between them errors."""
+    batch: list[tuple[str, Images]] = []
+    for number, picture in enumerate(_each(pictures)):
+        try:
+            batch.append(_image(picture, number, height, width, fit))
+        except DataError as error:
+            yield error
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _each(pictures: Any) -> Iterator[Any]:
+    """Paths of files, of a folder those in it, however deep, that have a picture's suffix, in sorted order; arrays."""
+    if isinstance(pictures, str | os.PathLike):
+        path = Path(pictures)
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        yield from inside if path.is_dir() and inside else [path]
+    elif isinstance(pictures, np.ndarray) and pictures.ndim != 4:
+        yield pictures
+    elif isinstance(pictures, Iterable):
+        for each in pictures:
+            yield from _each(each)
+    else:
+        yield pictures
+
+
+def _image(picture: Any, number: int, height: int, width: int, fit: Fit) -> tuple[str, Images]:
+    """(name, uint8 [height, width, 3]) of a picture; raises DataError if it is none."""
+    if isinstance(picture, Path):
+        if picture.is_dir():
+            raise DataError(f"{picture}: has no picture in it; they end in {' '.join(sorted(SUFFIXES))}")
+        return str(picture), read_image_file(picture, height, width, fit=fit)
+    name = f"array {number}"
+    if not isinstance(picture, np.ndarray):
+        raise DataError(f"{name}: is {type(picture).__name__}; a picture is a path, or an array as numpy has them")
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        shape = ", ".join(map(str, picture.shape))
+        raise DataError(f"{name}: is {picture.dtype} [{shape}]; a picture is uint8 [H, W, 3], RGB from 0 to 255")
+    return name, fitted(Image.fromarray(picture), height, width, fit)
