@@ -32,6 +32,11 @@ PRIVATE = [
         "brings a running epoch's state into variables",
     ),
     (
+        "keras.src.backend.jax.trainer.JAXTrainer",
+        "compute_loss_and_updates",
+        "the loss of a part of a batch, with its gradient",
+    ),
+    (
         "tensorflow.python.framework.convert_to_constants",
         "convert_variables_to_constants_v2",
         "freezes a function for ONNX",

@@ -30,10 +30,11 @@ model.register_tokens model.pre_norm model.final_norm model.norm_epsilon model.e
 loss.label_smoothing loss.class_weights loss.logit_adjustment
 head.name head.l2 head.neighbours head.temperature
 optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.layer_decay
-optimizer.clip_norm
+optimizer.unfreeze optimizer.clip_norm
 optimizer.beta_1 optimizer.beta_2 optimizer.epsilon optimizer.momentum optimizer.nesterov
 schedule.name schedule.warmup schedule.initial schedule.cooldown schedule.final
-train.epochs train.batch_size train.steps_per_epoch train.reshuffle train.skip_nonfinite_steps train.ema_decay
+train.epochs train.batch_size train.accumulate train.recompute train.steps_per_epoch train.reshuffle
+train.skip_nonfinite_steps train.ema_decay
 train.low_resolution train.low_resolution_epochs train.cache_features
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor

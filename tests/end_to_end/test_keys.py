@@ -47,6 +47,7 @@ OTHER = {
     "optimizer.epsilon": ["0.1"],
     "optimizer.clip_norm": ["1e-3"],
     "optimizer.layer_decay": ["0.5"],
+    "optimizer.unfreeze": ["1 epoch"],
     "optimizer.momentum": ["0.5"],
     "optimizer.nesterov": ["false"],
     "schedule.name": ["cosine", "schedule.final=0"],
@@ -108,6 +109,8 @@ ELSEWHERE |= {
     *(f"model.{name}" for name in "activation drop_path drop_path_mode layer_scale".split()),
     *(f"model.{name}" for name in "register_tokens norm_epsilon pre_norm final_norm mean std".split()),
     "train.cache_features",
+    "train.accumulate",  # test_accumulate.py
+    "train.recompute",  # test_recompute.py
     *(f"head.{name}" for name in "name l2 neighbours temperature".split()),  # test_fitted.py
     "train.checkpoint.every",
     "train.skip_nonfinite_steps",

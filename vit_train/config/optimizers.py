@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from vit_train.config.convert import key, show
+from vit_train.config.durations import Duration
 from vit_train.errors import ConfigError
 
 
@@ -70,6 +71,11 @@ class AnyOptimizerConfig:
         above=0,
         maximum=1,
     )
+    unfreeze: Duration | None = key(
+        "training after which one more block learns, from the last to the first, then the stem, while the head learns "
+        "from the start; '1 epoch' is as in ULMFiT, null has all learn at once",
+        absent=None,
+    )
     clip_norm: float | None = key("largest norm of all gradients together; null does not clip", above=0)
 
     @property
@@ -78,6 +84,10 @@ class AnyOptimizerConfig:
         return self.weight_decay * (self.learning_rate if self.decay == "scaled" else 1)
 
     def __post_init__(self) -> None:
+        if self.unfreeze is not None and (self.unfreeze.unit == "minute" or self.unfreeze.value == 0):
+            raise ConfigError(
+                f"optimizer.unfreeze='{self.unfreeze}': must be steps (500), epochs ('1 epoch') or % ('10 %'), above 0"
+            )
         for group in self.groups:
             try:
                 re.compile(group.match)

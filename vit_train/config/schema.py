@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vit_train.config.augmentation import AugmentConfig
-from vit_train.config.convert import key, show
+from vit_train.config.combinations import require_compatible
+from vit_train.config.convert import key
 from vit_train.config.dataset import DatasetConfig
 from vit_train.config.durations import Duration
 from vit_train.config.heads import HeadConfig
@@ -88,81 +89,10 @@ class Config:
     )
 
     def __post_init__(self) -> None:
-        if self.train.batch_size % self.augment.repeats:
-            raise ConfigError(
-                f"augment.repeats={self.augment.repeats}: does not divide train.batch_size={self.train.batch_size}, so "
-                "that a batch cannot hold every image so often; change one of them"
-            )
-        if self.augment.mixes and self.augment.placement == "device" and self.compute.devices == "all":
-            raise ConfigError(
-                "augment.placement=device: batches cannot be mixed after they are split over the devices of "
-                "compute.devices=all; use augment.placement=host"
-            )
-        if self.train.cache_features and (self.augment.varies or self.augment.repeats > 1):
-            raise ConfigError(
-                "train.cache_features=true: images that are varied have other features in each epoch; use augment=none"
-            )
-        if self.train.cache_features and self.compute.devices == "all":
-            raise ConfigError(
-                "train.cache_features=true: features are computed on one device; use compute.devices=auto with it"
-            )
-        if self.train.cache_features and self.train.low_resolution is not None:
-            raise ConfigError(
-                f"train.low_resolution={self.train.low_resolution}: does not go with train.cache_features=true, which "
-                "computes the features of one size"
-            )
-        if self.train.low_resolution is not None:
-            self.model.require_size("train.low_resolution", self.train.low_resolution)
-        warmup = self.schedule.warmup
-        if warmup.unit == "epoch" and warmup.value > self.train.epochs:
-            raise ConfigError(
-                f"schedule.warmup='{warmup}': is longer than the training of train.epochs={self.train.epochs}"
-            )
-        if self.dataset.fold >= (self.dataset.folds or 1):
-            raise ConfigError(
-                f"dataset.fold={self.dataset.fold}: must be less than dataset.folds={show(self.dataset.folds)}, as "
-                "folds are counted from 0"
-            )
-        if self.dataset.sampling == "balanced":
-            self._require_balance()
-        if self.head.fits:
-            self._require_features()
-
-    def _require_features(self) -> None:
-        """Each fit of a head to features is an epoch of one step, whatever the recipe says."""
-        head, loss = f"head={self.head.name}", self.loss
-        if not self.train.cache_features:
-            raise ConfigError(
-                f"{head}: is fitted to features that are computed once; use experiment=probe, or "
-                "train.cache_features=true"
-            )
-        if units := getattr(self.model, "head_units", None):
-            raise ConfigError(
-                f"model.head_units={show(units)}: nothing would train these layers with {head}; set model.head_units=[]"
-            )
-        for name, value, usual in (
-            ("loss.label_smoothing", loss.label_smoothing, 0.0),
-            ("loss.class_weights", loss.class_weights, None),
-            ("loss.logit_adjustment", loss.logit_adjustment, 0.0),
-            ("train.ema_decay", self.train.ema_decay, None),
-        ):
-            if value != usual:
-                raise ConfigError(f"{name}={show(value)}: is for training in steps; leave it out, or use head=trained")
-        object.__setattr__(
-            self, "train", dataclasses.replace(self.train, epochs=len(self.head.fits), steps_per_epoch=1)
-        )
-
-    def _require_balance(self) -> None:
-        loss, too = self.loss, "makes up for uneven classes, too"
-        for name, clashes, reason in (
-            ("loss.class_weights=balanced", loss.class_weights == "balanced", too),
-            (f"loss.logit_adjustment={loss.logit_adjustment:g}", loss.logit_adjustment > 0, too),
-            ("train.cache_features=true", self.train.cache_features, "goes through every image once an epoch"),
-            ("train.reshuffle=false", not self.train.reshuffle, "would never show most images of a large class"),
-            (f"augment.repeats={self.augment.repeats}", self.augment.repeats > 1, "repeats images by another rule"),
-        ):
-            if clashes:
-                raise ConfigError(f"dataset.sampling=balanced: does not go with {name}, which {reason}; change one")
+        require_compatible(self)
+        if self.head.fits:  # each an epoch of one step, whatever the recipe says
+            train = dataclasses.replace(self.train, epochs=len(self.head.fits), steps_per_epoch=1)
+            object.__setattr__(self, "train", train)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in YAML; `convert(Config, config.to_dict())` gives the same config."""

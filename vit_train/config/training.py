@@ -123,6 +123,18 @@ class TrainConfig:
 
     epochs: int = key("passes over the training images", may_change=True, minimum=1)
     batch_size: int = key("images per step", fills_memory=True, minimum=1)
+    accumulate: int = key(
+        "parts in which the images of a step go through the model, one after another, before the optimizer takes its "
+        "one step: that takes the memory of a part",
+        absent=1,
+        minimum=1,
+    )
+    recompute: bool = key(
+        "whether training keeps only what goes into each block, and computes the block again in the backward pass: a "
+        "third more work for a fraction of the memory",
+        absent=False,
+        may_change=True,
+    )
     steps_per_epoch: int | None = key("steps per epoch; null goes through all training images", minimum=1)
     reshuffle: bool = key("whether every epoch has an order of its own; false repeats the first one's")
     skip_nonfinite_steps: int = key(

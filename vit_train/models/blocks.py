@@ -69,7 +69,11 @@ class TransformerBlock(keras.layers.Layer):
     As in the keras.io example, and unlike ViT, the activation follows both dense layers of the MLP, unless
     `mlp_output_activation` is false; dropout follows both. With `mlp` "conv" a `TokenConvolution` is between them.
     `drop_path` is the rate at which an example skips a branch, `layer_scale` the first gain of the branches, if any.
+    With `recompute`, which is no part of a saved model, training keeps the block's input only, and computes the block
+    again in the backward pass.
     """
+
+    recompute = False
 
     def __init__(
         self,
@@ -142,6 +146,24 @@ class TransformerBlock(keras.layers.Layer):
         self.mlp_output.build(hidden_shape)
 
     def call(self, x_BND: Any, training: bool | None = None) -> Any:
+        if not (self.recompute and training):
+            return self._computed(x_BND, training)
+        # A generator would give others, which are not those of the forward pass, the second time.
+        calls = {self.drop_path: 2, self.attention._dropout_layer: 1, self.hidden_gelu: 1, self.output_gelu: 1}
+        seeds = {layer: [layer.next_seed() for _ in range(n)] for layer, n in calls.items() if layer.rate > 0}
+
+        def compute(x_BND: Any) -> Any:
+            for layer, drawn in seeds.items():
+                layer.drawn = iter(drawn)
+            try:
+                return self._computed(x_BND, training)
+            finally:
+                for layer in seeds:
+                    layer.drawn = None
+
+        return keras.remat(compute)(x_BND)
+
+    def _computed(self, x_BND: Any, training: bool | None) -> Any:
         y_BND = self.attention(self.attention_norm(x_BND, training=training), training=training)
         x_BND = x_BND + self._branch(y_BND, 0, training)
         return x_BND + self._branch(self._mlp(self.mlp_norm(x_BND, training=training), training), 1, training)

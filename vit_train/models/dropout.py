@@ -1,6 +1,7 @@
 """Dropout whose random bits are made where they are used, and once more in the backward pass, so that none are kept."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -43,6 +44,8 @@ def drop(x: Any, rate: float, seed: Any) -> Any:
 class Dropout(keras.layers.Dropout):
     """Keras' layer with a random generator that costs a tenth; Keras' own for a `noise_shape` and a rate of 1."""
 
+    drawn: Iterator[Any] | None = None  # seeds of a call that is computed twice, and has to drop the same
+
     def call(self, x: Any, training: bool = False) -> Any:
         if not self.drops(x, training):
             return super().call(x, training=training)
@@ -61,7 +64,9 @@ class Dropout(keras.layers.Dropout):
         return single and self.rate < 1 and self.noise_shape is None
 
     def next_seed(self) -> Any:
-        """uint32 [2], another one at each call and in each of TensorFlow's replicas."""
+        """uint32 [2], another one at each call and in each of TensorFlow's replicas; or one that was drawn for it."""
+        if self.drawn is not None:
+            return next(self.drawn)
         seed, count = ops.unstack(ops.cast(self.seed_generator.next(), "uint32"), 2)
         if keras.config.backend() == "tensorflow":
             import tensorflow as tf

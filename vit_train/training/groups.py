@@ -19,20 +19,21 @@ from vit_train.training.muon import matrix_shape
 class Treatment:
     """How one variable is trained: its multipliers of learning rate and decay, and what gave it them.
 
-    `matrix` are the rows and columns as which Muon takes it, `lora` those of a matrix that moves by a product of two
-    narrow ones, with their rank.
+    It learns from step `begins` on. `matrix` are the rows and columns as which Muon takes it, `lora` those of a matrix
+    that moves by a product of two narrow ones, with their rank.
     """
 
     variable: Any
     reason: str
     learning_rate: float
     decay: float
+    begins: int = 0
     lora: tuple[int, int, int] | None = None
     matrix: tuple[int, int] | None = None
 
 
-def treatments(options: AnyOptimizerConfig, network: keras.Model) -> list[Treatment]:
-    """One for each trainable variable of `network`, in their order.
+def treatments(options: AnyOptimizerConfig, network: keras.Model, unfreeze_steps: int = 0) -> list[Treatment]:
+    """One for each trainable variable of `network`, in their order; blocks begin to learn `unfreeze_steps` apart.
 
     Raises ConfigError for a pattern that finds no variable, for a decay by layer or Muon where the network has no
     blocks for it, for a rank where there is no matrix that it makes smaller, and if nothing is left to train.
@@ -42,8 +43,8 @@ def treatments(options: AnyOptimizerConfig, network: keras.Model) -> list[Treatm
         if not any(re.search(group.match, variable.path) for variable in variables):
             raise ConfigError(f"optimizer.groups=[{group}]: finds no variable; paths look like {variables[0].path}")
     found = [_treatment(variable, options.groups) for variable in variables]
-    if options.layer_decay is not None:
-        found = list(_by_depth(found, options.layer_decay, network))
+    if options.layer_decay is not None or unfreeze_steps:
+        found = list(_by_depth(found, options, network, unfreeze_steps))
     if all(each.learning_rate == 0 for each in found):
         raise ConfigError(
             f"optimizer.groups=[{','.join(map(str, options.groups))}]: freezes every variable; leave one to train"
@@ -61,7 +62,7 @@ def _treatment(variable: Any, groups: tuple[ParameterGroup, ...]) -> Treatment:
     reason = " and ".join(dict.fromkeys(group.match for group in own)) or "all others"
     if adapted is None or learning_rate == 0:
         return Treatment(variable, reason, learning_rate, decay)
-    return Treatment(variable, f"{reason}, LoRA", learning_rate, decay, _low_rank(variable, adapted))
+    return Treatment(variable, f"{reason}, LoRA", learning_rate, decay, lora=_low_rank(variable, adapted))
 
 
 def _low_rank(variable: Any, group: ParameterGroup) -> tuple[int, int, int]:
@@ -81,19 +82,25 @@ def _low_rank(variable: Any, group: ParameterGroup) -> tuple[int, int, int]:
     return (*matrix, rank)
 
 
-def _by_depth(found: list[Treatment], layer_decay: float, network: keras.Model) -> Iterator[Treatment]:
-    """The head learns at the full rate, each block and the stem slower than what follows (BEiT, arXiv 2106.08254)."""
-    depth = depths(network)
+def _by_depth(
+    found: list[Treatment], options: AnyOptimizerConfig, network: keras.Model, unfreeze_steps: int
+) -> Iterator[Treatment]:
+    """The head learns at the full rate and at once, each block and the stem slower than what follows, and later.
+
+    Slower as in BEiT (arXiv 2106.08254), later as in ULMFiT (arXiv 1801.06146, section 3.3).
+    """
+    depth, layer_decay = depths(network), options.layer_decay
     if not depth:
-        raise ConfigError(
-            f"optimizer.layer_decay={layer_decay:g}: this model has no blocks to tell depth by; set it to null"
-        )
+        key = f"layer_decay={layer_decay:g}" if layer_decay is not None else f"unfreeze='{options.unfreeze}'"
+        raise ConfigError(f"optimizer.{key}: this model has no blocks to tell depth by; set it to null")
     head = max(depth.values())
     for each in found:
         place = depth[id(each.variable)]
         name = "stem" if place == 0 else "head" if place == head else f"block {place - 1}"
-        rate = each.learning_rate * layer_decay ** (head - place)
-        yield dataclasses.replace(each, reason=f"{each.reason}, {name}", learning_rate=rate)
+        rate = each.learning_rate * (1.0 if layer_decay is None else layer_decay) ** (head - place)
+        begins = unfreeze_steps * (head - place)
+        later = f" from step {begins + 1}" if begins and rate else ""
+        yield dataclasses.replace(each, reason=f"{each.reason}, {name}{later}", learning_rate=rate, begins=begins)
 
 
 def _with_matrices(found: list[Treatment], network: keras.Model) -> Iterator[Treatment]:

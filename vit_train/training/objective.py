@@ -21,9 +21,11 @@ from vit_train.data.pipeline import steps_per_epoch
 from vit_train.data.sampling import images_per_epoch
 from vit_train.errors import ConfigError
 from vit_train.metrics import Metric
+from vit_train.models.blocks import TransformerBlock
 from vit_train.models.resample import Augment, augmentation_inputs
 from vit_train.models.resolution import at_size
 from vit_train.training import own_metrics
+from vit_train.training.accumulate import Accumulating
 from vit_train.training.optimizer import build_optimizer
 
 register = keras.saving.register_keras_serializable(package="vit_train")
@@ -34,13 +36,18 @@ def compile_model(
 ) -> keras.Model:
     """The network to be trained on `training`; raises ConfigError if a class with a weight is not in `class_names`."""
     weights = class_weights(config.loss, training.labels, class_names)
+    for block in network.layers if config.train.recompute else ():
+        if isinstance(block, TransformerBlock):
+            block.recompute = True
     model = _with_augmentation(network, config, training.size, config.model.image_size)
     steps = steps_per_epoch(images_per_epoch(training.labels, config), config)
     optimizer = build_optimizer(config, model, steps)
     # Keras makes its variables with the first batch; a checkpoint is restored before that.
     optimizer.build(model.trainable_variables)
     shift = logit_shift(config.loss, training.labels, len(class_names))
-    return _compile(model, optimizer, CrossEntropy(config.loss.label_smoothing, weights, shift))
+    return _compile(
+        model, optimizer, CrossEntropy(config.loss.label_smoothing, weights, shift), config.train.accumulate
+    )
 
 
 def compile_early(network: keras.Model, model: keras.Model, training: ImageSource, config: Config) -> keras.Model:
@@ -51,15 +58,18 @@ def compile_early(network: keras.Model, model: keras.Model, training: ImageSourc
     assert config.train.low_resolution is not None
     smaller = at_size(network, config.train.low_resolution)
     early = _with_augmentation(smaller, config, training.size, config.train.low_resolution)
-    return _compile(early, model.optimizer, model.loss)
+    return _compile(early, model.optimizer, model.loss, model.parts)
 
 
 def compile_tail(model: keras.Model, features: Any, logits: Any) -> keras.Model:
     """The compiled part of `model` from the tensor `features` to `logits`, with its loss, weights and optimizer."""
-    return _compile(TrainedModel(features, logits, name="on_features"), model.optimizer, model.loss)
+    return _compile(TrainedModel(features, logits, name="on_features"), model.optimizer, model.loss, model.parts)
 
 
-def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss) -> keras.Model:
+def _compile(
+    model: "TrainedModel", optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss, parts: int
+) -> keras.Model:
+    model.parts = parts
     metrics = [FiniteCrossEntropy(), Accuracy(name="accuracy"), TopAccuracy(5, name="top5_accuracy")]
     model.compile(optimizer=optimizer, loss=loss, weighted_metrics=metrics)
     with keras.StatelessScope():  # several replicas of TensorFlow cannot count outside of a step
@@ -160,7 +170,7 @@ class CrossEntropy(keras.losses.Loss):
 
 
 @register
-class TrainedModel(keras.Model):
+class TrainedModel(Accumulating, keras.Model):
     """Counts each example once in its metrics, whatever its weight in the loss; and those of weight 0 not at all.
 
     The metrics `in_validation` are only there while `evaluate` runs: they cost a training step nothing, and no
@@ -194,7 +204,7 @@ class TrainedModel(keras.Model):
         return super().compute_metrics(x, y, y_pred, once)
 
 
-def _with_augmentation(network: keras.Model, config: Config, source: tuple[int, int], size: int) -> keras.Model:
+def _with_augmentation(network: keras.Model, config: Config, source: tuple[int, int], size: int) -> TrainedModel:
     """A model of the same layers to compile, so that `network` stays free of what belongs to training.
 
     The augmentation is in front if it is placed on the device; `source` is (height, width) of the images, and the

@@ -32,6 +32,8 @@ class Decayed(keras.optimizers.Optimizer):
     `weight_decay` is a thousand times stronger when independent.
 
     `multipliers` are (of the learning rate, of the decay) for each trainable variable in order; None is 1 for all.
+    `begins` are the steps, counted from 0, before which a variable stays as it is; its moments are kept from the start,
+    so that its first step is no larger than the others. None is 0 for all.
     `table` has lines that say so to the user.
     """
 
@@ -42,10 +44,11 @@ class Decayed(keras.optimizers.Optimizer):
         decay: str,
         weight_decay: float,
         multipliers: list[tuple[float, float]] | None = None,
+        begins: list[int] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, **options)
-        self.decay, self.multipliers = decay, multipliers
+        self.decay, self.multipliers, self.begins = decay, multipliers, begins
         self.table: tuple[str, ...] = ()
 
     @property
@@ -64,7 +67,12 @@ class Decayed(keras.optimizers.Optimizer):
         rate = ops.cast(learning_rate, "float32")
         if of_rate != 1:
             rate = rate * of_rate
+        begins = self.begins[place] if self.begins else 0
+        if begins:
+            rate = ops.where(self.iterations >= begins, rate, 0.0)
         decay = self.weight_decay * (rate if self.decay == "scaled" else self.schedule.multiplier(self.iterations))
+        if begins:
+            decay = ops.where(self.iterations >= begins, decay, 0.0)
         self.step(place, gradient, variable, rate, ops.cast(decay * of_decay if of_decay else 0, "float32"))
 
     def step(self, place: int, gradient: Any, variable: Any, rate: Any, decay: Any) -> None:
@@ -74,7 +82,7 @@ class Decayed(keras.optimizers.Optimizer):
         super().update_step(gradient, variable, rate)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "decay": self.decay, "multipliers": self.multipliers}
+        return {**super().get_config(), "decay": self.decay, "multipliers": self.multipliers, "begins": self.begins}
 
 
 class Rule(Guarded, Averaged, LowRank, Decayed):
@@ -192,13 +200,15 @@ def build_optimizer(config: Config, network: keras.Model, steps_per_epoch: int) 
     options = config.optimizer
     if config.head.fits:
         return _idle(config, network)
-    found = treatments(options, network)
+    every = options.unfreeze.steps(steps_per_epoch, config.train.epochs) if options.unfreeze else 0
+    found = treatments(options, network, every)
     trained = freeze(found)
     schedule = build_schedule(config, steps_per_epoch)
     common: dict[str, Any] = {
         "decay": options.decay,
         "weight_decay": options.weight_decay,
         "multipliers": [(each.learning_rate, each.decay) for each in trained],
+        "begins": [each.begins for each in trained],
         "lora": [each.lora for each in trained],
         "ema_decay": config.train.ema_decay,
         "global_clipnorm": options.clip_norm,

@@ -1,0 +1,122 @@
+"""A step in parts of its batch is the step of the batch."""
+
+import numpy as np
+import pytest
+
+from vit_train.config.compose import load_config
+from vit_train.errors import ConfigError
+
+# Trains on random images with all at once and in parts, and compares weights, optimizer and metrics.
+CODE = """
+import sys
+import keras
+import numpy as np
+from vit_train.config.compose import load_config
+from vit_train.data.images import Examples
+from vit_train.machine import backend
+from vit_train.models import build
+from vit_train.training.objective import compile_model
+
+rng = np.random.default_rng(0)
+images = rng.integers(0, 256, (22, 8, 8, 3)).astype("uint8")
+labels = np.arange(22, dtype="int32") % 10
+
+
+def trained(*keys):
+    keys = ["dataset=digits", "model.image_size=8", "model.patch_size=4", "model.projection_dim=8", "model.depth=1",
+            "model.heads=2", "model.head_units=[]", "model.dropout=0", "model.head_dropout=0", "train.batch_size=22",
+            "train.ema_decay=0.9", "optimizer.clip_norm=0.5", "loss.label_smoothing=0.1", *sys.argv[1:], *keys]
+    config = load_config(keys)
+    backend.configure(config.compute, seed=0)
+    model = compile_model(build.build_model(config.model, 10), Examples(images, labels), config, list("0123456789"))
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(0, 0.3, variable.shape))
+    x = images.astype("float32")
+    weights = np.where(np.arange(22) < 20, 1.1, 0).astype("float32")
+    logs = [model.train_on_batch(x, labels, return_dict=True),
+            model.train_on_batch(x, labels, weights, return_dict=True),
+            model.train_on_batch(x[:5], labels[:5], return_dict=True)]
+    if keras.config.backend() == "jax":
+        model.jax_state_sync()
+    found = [keras.ops.convert_to_numpy(each) for each in (*model.trainable_variables, *model.optimizer.variables)]
+    return found, [[log[name] for name in ("cross_entropy", "accuracy", "top5_accuracy")] for log in logs]
+
+
+whole, figures = trained()
+for parts in PARTS:  # 22 and 5 are no multiples of 4, and 5 has no image for the last of its parts
+    found, in_parts = trained(f"train.accumulate={parts}")
+    for ours, wanted in zip(found, whole, strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(in_parts, figures, rtol=1e-5)
+"""
+SGD = ("optimizer=sgd", "optimizer.learning_rate=0.05")
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_step_in_parts_is_the_step_of_the_whole(run_on):
+    run_on("tensorflow", CODE.replace("PARTS", "[4]"), *SGD)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_it_is_in_graphs(run_on, backend):
+    run_on(backend, CODE.replace("PARTS", "[2, 4]"), *SGD, f"compute.backend={backend}")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("optimizer", ["muon", "lion", "adamw"])
+def test_of_every_optimizer(run_on, optimizer):
+    """Adam and Lion take the sign of a gradient, of which rounding may make another where it is 0, so not of each."""
+    code = CODE.replace("PARTS", "[4]").replace("atol=2e-5", "atol=3e-3")
+    run_on("tensorflow", code, f"optimizer={optimizer}")
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_parts_take_turns(tensorflow):
+    from vit_train.training.accumulate import split
+
+    images, labels = np.arange(5.0, dtype="float32")[:, None], np.arange(5)
+    (x, y, weights), factor = split((images, labels), 2)
+    assert np.asarray(x)[..., 0].tolist() == [[0, 2, 4], [1, 3, 4]]
+    assert np.asarray(y).tolist() == [[0, 2, 4], [1, 3, 4]]
+    assert np.asarray(weights).tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert float(factor) == pytest.approx(3 / 5)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_non_finite_part_is_a_non_finite_step(tiny):
+    from vit_train.errors import NonFiniteLoss
+    from vit_train.run import train
+
+    with pytest.raises(NonFiniteLoss, match="not finite in epoch 1 at step 2"):
+        train(tiny("train.accumulate=2", "optimizer=sgd", "optimizer.learning_rate=1e38"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
+def test_a_stopped_run_continues_exactly(tiny, stopped, tmp_path):
+    from training.test_features import figures, trained
+
+    from vit_train.run import train
+    from vit_train.rundir import resume
+
+    expected = trained(tiny("train.accumulate=3", f"outputs={tmp_path}/whole"))
+    run = stopped(tiny("train.accumulate=3"))
+    train(resume.load([f"resume={run.path}"]))
+    for found, wanted in zip(figures(run), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (["train.batch_size=3", "augment=none"], "is more than the images of a step, train.batch_size=3$"),
+        (["compute.backend=torch"], "is made for compute.backend=tensorflow and jax"),
+        (["augment.mixup=0.2", "augment.placement=device"], "use augment.placement=host$"),
+    ],
+)
+def test_where_there_are_no_parts_it_is_one_sentence(keys, sentence):
+    with pytest.raises(ConfigError, match=rf"^train\.accumulate=4: .*{sentence}"):
+        load_config(["dataset=digits", "train.accumulate=4", *keys])

@@ -1,0 +1,116 @@
+"""What keys of several sections rule out together."""
+
+from typing import Any
+
+from vit_train.config.convert import show
+from vit_train.errors import ConfigError
+
+Config = Any  # that of `schema`, which asks this module
+
+
+def require_compatible(config: Config) -> None:
+    """Raises ConfigError, one sentence, for keys that do not go together."""
+    augment, train, compute = config.augment, config.train, config.compute
+    if train.batch_size % augment.repeats:
+        raise ConfigError(
+            f"augment.repeats={augment.repeats}: does not divide train.batch_size={train.batch_size}, so that a batch "
+            "cannot hold every image so often; change one of them"
+        )
+    if augment.mixes and augment.placement == "device" and compute.devices == "all":
+        raise ConfigError(
+            "augment.placement=device: batches cannot be mixed after they are split over the devices of "
+            "compute.devices=all; use augment.placement=host"
+        )
+    if train.low_resolution is not None:
+        config.model.require_size("train.low_resolution", train.low_resolution)
+    warmup = config.schedule.warmup
+    if warmup.unit == "epoch" and warmup.value > train.epochs:
+        raise ConfigError(f"schedule.warmup='{warmup}': is longer than the training of train.epochs={train.epochs}")
+    if config.dataset.fold >= (config.dataset.folds or 1):
+        raise ConfigError(
+            f"dataset.fold={config.dataset.fold}: must be less than dataset.folds={show(config.dataset.folds)}, as "
+            "folds are counted from 0"
+        )
+    if train.cache_features:
+        _require_one_size_and_device(config)
+    if train.accumulate > 1:
+        _require_parts(config)
+    if train.recompute:
+        _require_second_pass(config)
+    if config.dataset.sampling == "balanced":
+        _require_balance(config)
+    if config.head.fits:
+        _require_features(config)
+
+
+def _require_one_size_and_device(config: Config) -> None:
+    if config.augment.varies or config.augment.repeats > 1:
+        raise ConfigError(
+            "train.cache_features=true: images that are varied have other features in each epoch; use augment=none"
+        )
+    if config.compute.devices == "all":
+        raise ConfigError(
+            "train.cache_features=true: features are computed on one device; use compute.devices=auto with it"
+        )
+    if config.train.low_resolution is not None:
+        raise ConfigError(
+            f"train.low_resolution={config.train.low_resolution}: does not go with train.cache_features=true, which "
+            "computes the features of one size"
+        )
+
+
+def _require_parts(config: Config) -> None:
+    parts, train = f"train.accumulate={config.train.accumulate}", config.train
+    if train.accumulate > train.batch_size:
+        raise ConfigError(f"{parts}: is more than the images of a step, train.batch_size={train.batch_size}")
+    if config.compute.backend == "torch":
+        raise ConfigError(f"{parts}: is made for compute.backend=tensorflow and jax; lower train.batch_size instead")
+    if config.augment.mixes and config.augment.placement == "device":
+        raise ConfigError(f"{parts}: batches cannot be mixed after they are split; use augment.placement=host")
+
+
+def _require_second_pass(config: Config) -> None:
+    if config.model.name != "vit":
+        raise ConfigError(
+            f"train.recompute=true: model={config.model.name} has no block that it is made for; use false"
+        )
+    if config.compute.backend == "torch":
+        raise ConfigError("train.recompute=true: is made for compute.backend=tensorflow and jax; use false")
+    if config.compute.kernels == "keras":
+        raise ConfigError(
+            "train.recompute=true: Keras' dropout would drop others the second time; use compute.kernels=auto"
+        )
+
+
+def _require_balance(config: Config) -> None:
+    loss, train, too = config.loss, config.train, "makes up for uneven classes, too"
+    for name, clashes, reason in (
+        ("loss.class_weights=balanced", loss.class_weights == "balanced", too),
+        (f"loss.logit_adjustment={loss.logit_adjustment:g}", loss.logit_adjustment > 0, too),
+        ("train.cache_features=true", train.cache_features, "goes through every image once an epoch"),
+        ("train.reshuffle=false", not train.reshuffle, "would never show most images of a large class"),
+        (f"augment.repeats={config.augment.repeats}", config.augment.repeats > 1, "repeats images by another rule"),
+    ):
+        if clashes:
+            raise ConfigError(f"dataset.sampling=balanced: does not go with {name}, which {reason}; change one")
+
+
+def _require_features(config: Config) -> None:
+    """What a head that is fitted needs."""
+    head, loss = f"head={config.head.name}", config.loss
+    if not config.train.cache_features:
+        raise ConfigError(
+            f"{head}: is fitted to features that are computed once; use experiment=probe, or train.cache_features=true"
+        )
+    if units := getattr(config.model, "head_units", None):
+        raise ConfigError(
+            f"model.head_units={show(units)}: nothing would train these layers with {head}; set model.head_units=[]"
+        )
+    for name, value, usual in (
+        ("loss.label_smoothing", loss.label_smoothing, 0.0),
+        ("loss.class_weights", loss.class_weights, None),
+        ("loss.logit_adjustment", loss.logit_adjustment, 0.0),
+        ("train.ema_decay", config.train.ema_decay, None),
+    ):
+        if value != usual:
+            raise ConfigError(f"{name}={show(value)}: is for training in steps; leave it out, or use head=trained")
