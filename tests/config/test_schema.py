@@ -38,7 +38,7 @@ train.skip_nonfinite_steps train.ema_decay
 train.low_resolution train.low_resolution_epochs train.cache_features
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
-compute.backend compute.precision compute.devices compute.kernels
+compute.backend compute.precision compute.devices compute.kernels compute.profile_steps
 logging.tensorboard logging.mlflow
 init plugin seed outputs figures resume
 """.split()

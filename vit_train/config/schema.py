@@ -34,12 +34,22 @@ class ComputeConfig:
         "slower, to check a number",
         absent="auto",
     )
+    profile_steps: int = key(
+        "steps of the first epoch to trace, after 10 others: what each operation costs is said, and kept in "
+        "RUN/profile; 0 traces none",
+        absent=0, minimum=0, affects_result=False,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.devices == "all" and self.backend == "torch":
             raise ConfigError(
                 "compute.devices=all: on PyTorch a model is trained on one device here; "
                 "use compute.backend=tensorflow or jax, or compute.devices=auto"
+            )
+        if self.profile_steps and self.backend == "torch":
+            raise ConfigError(
+                f"compute.profile_steps={self.profile_steps}: only TensorFlow and JAX are traced here; "
+                "use compute.backend=tensorflow or jax, or torch.profiler on a script of yours"
             )
 
 

@@ -119,6 +119,11 @@ class RunDir:
         return self.path / "tensorboard"
 
     @property
+    def profile(self) -> Path:
+        """Where the time of a step goes, if that is wanted."""
+        return self.path / "profile"
+
+    @property
     def mlflow_run(self) -> Path:
         """The id of this run in MLflow, if it is logged there."""
         return self.path / "mlflow-run"

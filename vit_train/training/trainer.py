@@ -29,6 +29,7 @@ from vit_train.training.distribution import Devices
 from vit_train.training.features import CachedFeatures
 from vit_train.training.interrupt import StopRequest
 from vit_train.training.objective import measured
+from vit_train.training.profile import Profile
 
 _SECONDS_BETWEEN_LOOKS = 5.0  # at the count of non-finite steps; a look waits for the device
 
@@ -184,10 +185,12 @@ class Trainer:
         """Trains up to the step `end`; gives the epoch's figures."""
         self.running, batches = self._in_training(end)
         batches = sharded(batches, self.devices.count)
+        callbacks: list[keras.callbacks.Callback] = [self.watcher]
+        if (traced := self.config.compute.profile_steps) and not self.progress.rows:
+            callbacks.append(Profile(self.run.profile, traced, self.settings.batch_size))
+        count = end - self.progress.step
         options = {"verbose": 0, "shuffle": False}  # the batches come in their order
-        logs = self.running.fit(
-            batches, steps_per_epoch=end - self.progress.step, callbacks=[self.watcher], **options
-        ).history
+        logs = self.running.fit(batches, steps_per_epoch=count, callbacks=callbacks, **options).history
         self.require_finite_steps()
         images = min(self.images, self.steps * self.settings.batch_size)
         speed = images / (time.monotonic() - self.epoch_began)
