@@ -16,6 +16,7 @@ from vit_train.sweep.settings import read
 def test_settings_and_overrides_are_parted():
     options, overrides = read(["sweep.jobs=2", "seed=1,2", "sweep.retry_failed=true", "+sweep.resume=a/b"])
     given = {"jobs": 2, "resume": "a/b", "retry_failed": True, "trials": None, "prune": None}
+    given |= {"lr_range": None, "lr_from": 1e-6, "lr_to": 10.0}
     assert options == SweepConfig(launcher=LocalConfig(name="local"), **given)
     assert overrides == ["seed=1,2"]
 
@@ -53,7 +54,7 @@ def test_a_ready_search_has_settings_too_which_can_be_given_another_value():
     assert len(space(overrides)) == len(overrides) == 6
 
 
-@pytest.mark.parametrize("name", [name for name in groups()["sweep"] if name != "optuna"])
+@pytest.mark.parametrize("name", [name for name in groups()["sweep"] if name not in ("optuna", "lr_range")])
 def test_each_ready_sweep_is_of_sound_configs(name):
     _, overrides = read([f"sweep={name}", "experiment=quickstart"])
     runs = expand(overrides)
@@ -74,7 +75,7 @@ def test_what_is_given_replaces_that_of_a_ready_sweep():
         ("sweep.jobs=1,2", "sweep.jobs=1,2: must have one value"),
         (
             "sweep=sed",
-            "sweep=sed: must be one of augmentation, depth_width, learning_rate, optuna, patch_size, seeds; did you",
+            "sweep=sed: must be one of augmentation, depth_width, learning_rate, lr_range, optuna, patch_size, seeds;",
         ),
         ("sweep.launcher=slrum", "sweep.launcher=slrum: must be one of local, ray, slurm; did you mean slurm"),
         (

@@ -1,6 +1,7 @@
 """What a run can be told: every key with its type, meaning, unit and limits. The values stand in conf/*.yaml."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -121,6 +122,18 @@ class SweepConfig:
         "runs of a Bayesian search, which may vary KEY=interval(A,B) too; null runs every combination", minimum=1
     )
     prune: bool | None = key("whether a search stops hopeless runs; null means yes, or as the sweep began")
+    lr_range: int | None = key(
+        "steps of a training at a growing learning rate, which runs in place of a sweep and suggests one; null sweeps",
+        minimum=20,
+    )
+    lr_from: float = key("learning rate that sweep.lr_range begins with", above=0, below=math.inf)
+    lr_to: float = key("learning rate that it ends with, unless the loss diverges", above=0, below=math.inf)
+
+    def __post_init__(self) -> None:
+        if self.lr_to < 10 * self.lr_from:
+            raise ConfigError(
+                f"sweep.lr_to={self.lr_to:g}: must be at least ten times sweep.lr_from={self.lr_from:g}; change one"
+            )
 
 
 def _plain(items: list[tuple[str, Any]]) -> Any:

@@ -15,8 +15,8 @@ from vit_train.files import at_once, read_json
 _CANNOT_LOCK = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of file systems without locks
 
 
-def new_folder(outputs: str, name: str, part: str) -> Path:
-    """Makes OUTPUTS/DATE/TIME-NAME with the folder `part` in it; TIME has microseconds, so no two runs share one.
+def new_folder(outputs: str, name: str, part: str = "") -> Path:
+    """Makes OUTPUTS/DATE/TIME-NAME, with a folder `part` in it; TIME has microseconds, so no two runs share one.
 
     Raises ConfigError if it cannot be made; then nothing of it is left.
     """
@@ -32,7 +32,7 @@ def new_folder(outputs: str, name: str, part: str) -> Path:
             except FileExistsError:
                 continue
             made.insert(0, path)
-            (path / part).mkdir()
+            (path / part).mkdir(exist_ok=True)
             return path
     except OSError as error:
         with suppress(OSError):  # of a folder that another run has put something into by now, or that was never made

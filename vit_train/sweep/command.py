@@ -24,6 +24,10 @@ def run(overrides: Sequence[str], config: str | None) -> int:
     Raises ConfigError, and makes nothing, if no job can run.
     """
     options, overrides = settings.read(overrides)
+    if options.lr_range:
+        from vit_train.sweep import lr_range  # which loads Matplotlib
+
+        return lr_range.run(overrides, config, options)
     if options.trials:
         _optuna().space(overrides)  # is wrong, if it is, before there is a folder
     with launchers.opened(options.launcher) as launcher:
