@@ -17,7 +17,7 @@ from killing import differences, result_of
 from vit_train.errors import CheckpointError, ConfigError, Interrupted, NonFiniteLoss, OutOfMemory
 from vit_train.report import writer
 from vit_train.run import train
-from vit_train.rundir import checkpoint
+from vit_train.rundir import checkpoint, predictions
 from vit_train.rundir.layout import RunDir
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -75,6 +75,18 @@ def test_the_best_epoch_is_reported_and_kept(tiny):
     assert np.mean(predicted == validation.labels) == pytest.approx(best["val_accuracy"])
     predicted = model.predict(dataset.test.images, verbose=0).argmax(1)
     assert np.mean(predicted == dataset.test.labels) == pytest.approx(report.test.accuracy)
+
+
+def test_a_fold_leaves_what_it_says_of_its_images(tiny):
+    from vit_train.data import sources, split
+
+    config = tiny("dataset.folds=3", "dataset.fold=1", "train.epochs=1", "train.steps_per_epoch=1")
+    report = train(config)
+    path = Path(report.run_dir) / "out_of_fold.csv"
+    dataset, found, rows = sources.load_dataset(config), predictions.read(path), predictions.read_rows(path)
+    assert rows.tolist() == np.flatnonzero(split.fold_of_each(dataset, 3, config.seed) == 1).tolist()
+    assert found.labels.tolist() == dataset.train.labels[rows].tolist()
+    assert found.right.mean() == pytest.approx(report.validation.accuracy)
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from vit_train import console
 from vit_train.config.compose import to_yaml
@@ -21,6 +23,7 @@ from vit_train.rundir.layout import RunDir
 from vit_train.training import evaluate
 
 if TYPE_CHECKING:
+    from vit_train.data.images import Dataset, ImageSource
     from vit_train.training.prepare import Prepared
 
 
@@ -77,12 +80,27 @@ def train(config: Config, command: str | None = None) -> writer.Report:
                 own = own_metrics.build(len(dataset.class_names))
                 found = evaluate.predict(deployed, batches.as_numpy_iterator(), metrics=own)
             predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
+            if config.dataset.folds is not None:
+                _predict_fold(run, config, deployed, dataset, validation)
             report = writer.of_training(config, run, sizes, parameters, rows)
             skipped = int(model.optimizer.nonfinite_steps.numpy())
             report = writer.with_test(report, found, dataset.class_names, skipped, own_metrics.results(own))
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run.ternary))
             console.doing("drawing the figures and pages" if config.figures else "writing the pages")
             return story.conclude(report, run, config, deployed, dataset.test, training)
+
+
+def _predict_fold(run: RunDir, config: Config, deployed: Any, dataset: "Dataset", validation: "ImageSource") -> None:
+    """Writes what the model says of the images of its fold, from which it has not learned."""
+    from vit_train.data import pipeline, split
+
+    console.doing(f"predicting the {len(validation):,} images of fold {config.dataset.fold}")
+    with pipeline.data_errors(run.path):
+        batches = pipeline.raw_batches(validation, config.train.batch_size)
+        found = evaluate.predict(deployed, batches.as_numpy_iterator())
+    assert config.dataset.folds is not None
+    rows = np.flatnonzero(split.fold_of_each(dataset, config.dataset.folds, config.seed) == config.dataset.fold)
+    predictions.write(found, dataset.class_names, run.out_of_fold, validation.paths, rows)
 
 
 def _require_room(config: Config, prepared: "Prepared") -> None:

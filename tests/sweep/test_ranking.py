@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from vit_train.sweep import ranking
 
@@ -40,6 +41,20 @@ def test_one_run_has_no_deviation_and_no_seeds_no_spread(planned):
     assert (spread.validation_std, spread.test_mean, spread.test_std) == (None, None, None)
     assert ranking.spread_table([spread])[1] == [["1", "50.00%", "-", "-", "-"]]
     assert ranking.spreads(planned("model.depth=1,2")) == []
+
+
+def test_the_interval_over_folds_is_that_of_nadeau_and_bengio(planned):
+    sweep = planned("dataset.folds=4", "dataset.fold=range(4)", "seed=1,2")
+    values = [0.5, 0.6, 0.7, 0.65, 0.55, 0.5, 0.6, 0.7]
+    for job, value in zip(sweep.jobs, values, strict=True):
+        complete(job, value, 0.5)
+    (spread,) = ranking.spreads(sweep)
+    assert (spread.varied, spread.runs, spread.validation_mean) == ({}, 8, pytest.approx(np.mean(values)))
+    scale = np.std(values, ddof=1) * np.sqrt(1 / 8 + (1 / 4) / (3 / 4))  # 1/n + images tested / images learned from
+    assert spread.validation_interval == pytest.approx(student.ppf(0.975, 7) * scale)
+    header, rows = ranking.spread_table([spread])
+    assert header[:3] == ["runs", "val mean", "val 95 %"]
+    assert rows[0][:3] == ["8", "60.00%", f"± {spread.validation_interval:.2%}"]
 
 
 def test_the_table_has_what_varied_and_the_figures(sweep):

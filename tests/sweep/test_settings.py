@@ -21,6 +21,14 @@ def test_settings_and_overrides_are_parted():
     assert overrides == ["seed=1,2"]
 
 
+def test_a_ready_sweep_has_as_many_folds_as_the_command_says():
+    assert read(["sweep=kfold"])[1] == ["dataset.folds=5", "dataset.fold=range(5)"]
+    assert read(["sweep=kfold", "dataset.folds=3"])[1] == ["dataset.folds=3", "dataset.fold=range(3)"]
+    assert read(["sweep=kfold", "dataset.fold=0,1"])[1] == ["dataset.fold=0,1", "dataset.folds=5"]
+    with pytest.raises(ConfigError, match=r"^dataset.folds=2,3: must have one value with this sweep=$"):
+        read(["sweep=kfold", "dataset.folds=2,3"])
+
+
 def test_the_defaults_have_exactly_the_keys_of_their_dataclass():
     values = yaml.safe_load((config_folder() / "sweep.yaml").read_text())
     assert list(values) == [field.name for field in dataclasses.fields(SweepConfig)]
@@ -75,7 +83,7 @@ def test_what_is_given_replaces_that_of_a_ready_sweep():
         ("sweep.jobs=1,2", "sweep.jobs=1,2: must have one value"),
         (
             "sweep=sed",
-            "sweep=sed: must be one of augmentation, depth_width, learning_rate, lr_range, optuna, patch_size, seeds;",
+            "sweep=sed: must be one of augmentation, depth_width, kfold, learning_rate, lr_range, optuna, patch_size,",
         ),
         ("sweep.launcher=slrum", "sweep.launcher=slrum: must be one of local, ray, slurm; did you mean slurm"),
         (

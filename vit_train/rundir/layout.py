@@ -159,6 +159,11 @@ class RunDir:
         return self.path / "predictions.csv"
 
     @property
+    def out_of_fold(self) -> Path:
+        """What the model says of each validation image, where that is one of several folds."""
+        return self.path / "out_of_fold.csv"
+
+    @property
     def figures(self) -> Path:
         """The pictures, and the model as text."""
         return self.path / "figures"

@@ -61,6 +61,11 @@ def join(parts: Iterable[Predictions]) -> Predictions:
     return Predictions(*columns)
 
 
+def take(found: Predictions, rows: npt.NDArray[np.integer]) -> Predictions:
+    """The rows at `rows`, in that order."""
+    return Predictions(*(getattr(found, field.name)[rows] for field in fields(Predictions)))
+
+
 def columns_of(places: int, with_files: bool = False) -> list[str]:
     """The header of predictions.csv for the `places` = min(5, classes) most probable classes."""
     top = [f"top{place}{part}" for place in range(1, places + 1) for part in ("", "_name", "_probability")]
@@ -87,13 +92,18 @@ def write(
     class_names: Sequence[str],
     path: Path,
     files: Sequence[str] | npt.NDArray[np.object_] | None = None,
+    rows: Sequence[int] | npt.NDArray[np.integer] | None = None,
 ) -> None:
     """Writes predictions.csv; `files` are the images' paths, if they have any. `read` gives the very same numbers.
+
+    `rows` [N] are the images' places in their data set, where that is not 0 to N - 1.
 
     Names are cells as `vit_train.text` makes them: one that a spreadsheet would take for a formula begins with an
     apostrophe.
     """
     text, columns = io.StringIO(), table(predictions, class_names, files)
+    if rows is not None:
+        columns["index"] = np.asarray(rows)
     writer = csv.writer(text)
     writer.writerow(columns)
     for row in zip(*columns.values(), strict=True):
@@ -119,8 +129,17 @@ def read(path: Path) -> Predictions:
 
 def read_files(path: Path) -> list[str] | None:
     """The images' paths in a predictions.csv that `read` takes, or None if they have none."""
+    return _read_column(path, "file")
+
+
+def read_rows(path: Path) -> npt.NDArray[np.int64]:
+    """int64 [N]: the images' places in their data set, of a predictions.csv that `read` takes; raises ValueError."""
+    return np.array(_read_column(path, "index"), np.int64)
+
+
+def _read_column(path: Path, name: str) -> list[str] | None:
     reader = csv.DictReader(io.StringIO(read_regular(path, _MOST_BYTES).decode(), newline=""))
-    return [from_csv_cell(row["file"]) for row in reader] if "file" in (reader.fieldnames or ()) else None
+    return [from_csv_cell(row[name]) for row in reader] if name in (reader.fieldnames or ()) else None
 
 
 def _of_rows(rows: list[dict[str, str]], places: int) -> Predictions:

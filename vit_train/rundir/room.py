@@ -55,7 +55,7 @@ def require_room(run: RunDir | None, outputs: str, model: int, optimizer: int, i
 def _written(run: RunDir) -> tuple[Path, ...]:
     """The files that a run writes, most of them at its end."""
     pages = (run.report_json, run.report_md, run.report_html)
-    return (run.config, run.environment, run.log, run.history, run.model, run.predictions, *pages)
+    return (run.config, run.environment, run.log, run.history, run.model, run.predictions, run.out_of_fold, *pages)
 
 
 def _mebibytes(count: int) -> str:

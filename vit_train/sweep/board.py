@@ -4,12 +4,22 @@ import csv
 import dataclasses
 import io
 
-from vit_train.console import print_table, say_error, stdout
+from vit_train.console import print_table, put, say_error, stdout
 from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
-from vit_train.sweep import page
+from vit_train.sweep import out_of_fold, page
 from vit_train.sweep.plan import Sweep
-from vit_train.sweep.ranking import job_table, pruned, ranked, search_summary, spread_table, spreads, unfinished, why
+from vit_train.sweep.ranking import (
+    FOLDS_NOTE,
+    job_table,
+    pruned,
+    ranked,
+    search_summary,
+    spread_table,
+    spreads,
+    unfinished,
+    why,
+)
 from vit_train.text import csv_cell
 
 _FIGURES = ("validation_accuracy", "test_accuracy", "parameters", "seconds", "best_epoch")
@@ -17,13 +27,14 @@ _SHOWN = 20  # in the terminal
 
 
 def write(sweep: Sweep) -> None:
-    """Writes sweep.csv, sweep.json and sweep.html; raises CheckpointError if the disk refuses."""
+    """Writes sweep.csv, sweep.json, sweep.html and, of folds, predictions.csv; raises CheckpointError if that fails."""
     sweep.save(
         leaderboard=[job.number for job in ranked(sweep)], spreads=[dataclasses.asdict(each) for each in spreads(sweep)]
     )
     try:
         replace_file(sweep.path / "sweep.csv", _csv(sweep))
         replace_file(sweep.path / "sweep.html", page.render(sweep))
+        out_of_fold.write(sweep)
     except OSError as error:
         raise CheckpointError(f"{sweep.path}: cannot be written to ({error.strerror})") from error
 
@@ -52,6 +63,8 @@ def show(sweep: Sweep) -> None:
         print()
         header, rows = spread_table(found)
         print_table(header, rows, text_columns=len(found[0].varied), ruled=False)
+        if "dataset.fold" in sweep.keys:
+            put(FOLDS_NOTE)
     if summary := search_summary(sweep):
         print(f"\n{summary}")
     for job in unfinished(sweep):

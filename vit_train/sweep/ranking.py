@@ -1,25 +1,36 @@
 """Which jobs of a sweep did best, and how much the seed matters; the test set never decides."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vit_train.config.compose import load_config
 from vit_train.console import duration
 from vit_train.sweep.plan import Job, Sweep
 
+REPEATED = ("seed", "dataset.fold")  # what is varied to measure one thing more than once
+FOLDS_NOTE = (
+    "Folds share most of what they learn from, so their accuracies are not independent: the 95 % interval of the mean "
+    "is Student's t with the variance times 1/runs + 1/(folds - 1), after Nadeau and Bengio (2003)."
+)
 _GAP = 3  # characters between two columns
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation (None of one run) of accuracies over seeds; None where nothing is measured."""
+    """Mean and sample standard deviation (None of one run) of accuracies over seeds, folds or both.
 
-    varied: dict[str, str]  # without the seed
+    None where nothing is measured. `validation_interval` is half of the mean's 95 % interval over folds.
+    """
+
+    varied: dict[str, str]  # without seed and fold
     runs: int
     validation_mean: float
     validation_std: float | None
     test_mean: float | None
     test_std: float | None
+    validation_interval: float | None = None
 
 
 def ranked(sweep: Sweep) -> list[Job]:
@@ -29,16 +40,34 @@ def ranked(sweep: Sweep) -> list[Job]:
 
 
 def spreads(sweep: Sweep) -> list[Spread]:
-    """For a sweep over seeds, one for each combination of what else varies, the best mean first."""
+    """For a sweep over seeds or folds, one for each combination of what else varies, the best mean first."""
     groups: dict[tuple[tuple[str, str], ...], list[Job]] = {}
-    for job in ranked(sweep) if "seed" in sweep.keys else []:
-        groups.setdefault(tuple((key, value) for key, value in job.varied.items() if key != "seed"), []).append(job)
+    for job in ranked(sweep) if set(REPEATED) & set(sweep.keys) else []:
+        rest = tuple((key, value) for key, value in job.varied.items() if key not in REPEATED)
+        groups.setdefault(rest, []).append(job)
     found = []
     for varied, jobs in groups.items():
         validation = [job.result["validation_accuracy"] for job in jobs]
         test = [job.result["test_accuracy"] for job in jobs if job.result["test_accuracy"] is not None]
-        found.append(Spread(dict(varied), len(jobs), *_spread(validation), *(_spread(test) if test else (None, None))))
+        mean, deviation = _spread(validation)
+        half = None if deviation is None else _interval(deviation, len(jobs), folds(sweep, jobs[0]))
+        test_mean, test_std = _spread(test) if test else (None, None)
+        found.append(Spread(dict(varied), len(jobs), mean, deviation, test_mean, test_std, half))
     return sorted(found, key=lambda spread: -spread.validation_mean)
+
+
+def folds(sweep: Sweep, job: Job) -> int | None:
+    """How many folds there are, of which a job holds one out; None if the sweep does not vary that."""
+    return load_config(job.overrides, sweep.config).dataset.folds if "dataset.fold" in sweep.keys else None
+
+
+def _interval(deviation: float, runs: int, folds: int | None) -> float | None:
+    """Half of the 95 % interval of the mean over folds, by the variance of C. Nadeau and Y. Bengio (2003)."""
+    if folds is None:
+        return None
+    from scipy.special import stdtrit
+
+    return float(stdtrit(runs - 1, 0.975)) * deviation * math.sqrt(1 / runs + 1 / (folds - 1))
 
 
 def _spread(values: list[float]) -> tuple[float, float | None]:
@@ -101,13 +130,17 @@ def _figures(job: Job) -> list[str]:
 
 
 def spread_table(found: Sequence[Spread]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of means and standard deviations over seeds as text."""
-    header = [*labels(list(found[0].varied)), "seeds", "val mean", "val std", "test mean", "test std"]
+    """Header and rows of means and standard deviations over seeds or folds as text."""
+    by_fold = any(each.validation_interval is not None for each in found)
+    more = ["val 95 %"] if by_fold else []
+    header = [*labels(list(found[0].varied)), "runs" if by_fold else "seeds", "val mean", *more]
     rows = []
     for each in found:
-        figures = (each.validation_mean, each.validation_std, each.test_mean, each.test_std)
-        rows.append([*each.varied.values(), str(each.runs), *map(_percent, figures)])
-    return header, rows
+        half = [] if not by_fold else [f"± {_percent(each.validation_interval)}"]
+        figures = (each.validation_std, each.test_mean, each.test_std)
+        first = [*each.varied.values(), str(each.runs), _percent(each.validation_mean)]
+        rows.append([*first, *half, *map(_percent, figures)])
+    return [*header, "val std", "test mean", "test std"], rows
 
 
 def _percent(share: float | None) -> str:

@@ -1,5 +1,6 @@
 """What in a sweep's arguments is for the sweep itself, and what for its runs."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,9 +36,21 @@ def read(arguments: Sequence[str]) -> tuple[SweepConfig, list[str]]:
         else:
             ready = _ready(text, override.value())
     own = {key.removeprefix("sweep."): ready.pop(key) for key in list(ready) if key.startswith("sweep.")}
-    given = {parse(text, several=True).key_or_group for text in overrides}
-    overrides += [f"{key}={value}" for key, value in ready.items() if key not in given]
+    given = {parse(text, several=True).key_or_group: text for text in overrides}
+    overrides += [f"{key}={_filled(str(value), ready | given)}" for key, value in ready.items() if key not in given]
     return convert(SweepConfig, _with_launcher(read_yaml("sweep") | own | settings), "sweep."), overrides
+
+
+def _filled(value: str, values: dict[str, Any]) -> str:
+    """A value of a ready sweep with those of other keys for ${KEY}: as many folds as the command says, each once."""
+
+    def fill(match: re.Match[str]) -> str:
+        text = str(values[match[1]])
+        if "=" in text and parse(text, several=True).is_sweep_override():
+            raise ConfigError(f"{text}: must have one value with this sweep=")
+        return text.split("=", 1)[-1]
+
+    return re.sub(r"\$\{([\w.]+)\}", fill, value)
 
 
 def _with_launcher(settings: dict[str, Any]) -> dict[str, Any]:
