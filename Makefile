@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test test-all test-newest chaos parity reproduce same bench bench-finetune bench-growth bench-gpu lint format types wheel
+.PHONY: help run install test test-all test-newest chaos parity reproduce same bench bench-quick bench-finetune bench-growth bench-gpu lint format types wheel
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ reproduce: .venv/installed-dev  ## measure a row of docs/results.md: make reprod
 
 bench: .venv/installed-dev .venv-bench/installed  ## measure docs/performance.md beside what else one would run, 25 minutes on idle cores
 	$(RUN)/python -m benchmarks.bench throughput recipes pipeline start end $(ARGS)
+
+bench-quick: .venv/installed-dev  ## whether this checkout trains faster or slower than BASE, in turns; one or two minutes a shape
+	$(RUN)/python -m benchmarks.quick $(or $(BASE),HEAD) $(ARGS)
 
 bench-finetune: .venv/installed-dev .venv-bench/installed  ## measure pretrained models at 224 pixels beside timm and transformers
 	$(RUN)/python -m benchmarks.bench finetune $(ARGS)

@@ -11,6 +11,7 @@ from benchmarks import performance
 from benchmarks.comparisons import PARTS
 from benchmarks.interleave import interleave
 from benchmarks.measures import ratios, slope
+from benchmarks.quick import verdict
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,3 +85,19 @@ def test_quick_has_the_kinds_of_the_whole(part):
         assert len(set(map(tuple, group.commands.values()))) == len(group.commands)
     modules = [{command[2] for group in groups for command in group.commands.values()} for groups in (whole, quick)]
     assert modules[0] == modules[1]
+
+
+def test_a_difference_is_only_said_where_the_interval_leaves_no_doubt():
+    # Three ratios of 1.1 times 0.98, 1 and 1.02: a half of the interval is 4.303 * 0.02 / sqrt(3) in the logarithm.
+    ours, theirs = [1.0, 2.0, 1.0], [1.1 * 0.98, 2.2, 1.1 * 1.02]
+    assert verdict(ours, theirs) == "1.10 times as fast, 1.05 to 1.16: faster"
+    assert verdict(theirs, ours) == "0.91 times as fast, 0.87 to 0.96: slower"
+    assert verdict([1.0, 1.0, 1.0], [1.3, 1.0, 1.1]).endswith(": no difference seen")
+
+
+@pytest.mark.slow
+def test_two_checkouts_take_turns():
+    command = [sys.executable, "-m", "benchmarks.quick", ".", "fast, 24", "--rounds", "2"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("fast, 24 pixels ")
+    assert " times as fast, " in printed
