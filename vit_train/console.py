@@ -175,6 +175,9 @@ def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1,
     if stdout.is_terminal and _least_width(header, rows, text_columns) > stdout.width:
         _print_lists(header, rows)
         return
+    if not ruled and _width(header, rows) <= stdout.width:
+        _print_columns(header, rows, text_columns)
+        return
     table = Table() if ruled else Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
         text = index < text_columns
@@ -184,9 +187,33 @@ def print_table(header: list[str], rows: list[list[str]], text_columns: int = 1,
     stdout.print(table, soft_wrap=False)
 
 
+def _print_columns(header: list[str], rows: list[list[str]], text_columns: int) -> None:
+    """As rich prints such a table, which takes a second for two thousand rows."""
+    widths = _widths(header, rows)
+
+    def line(cells: list[str]) -> str:
+        blanks = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
+        return (" " * _BETWEEN).join(
+            cell + blank if index < text_columns else blank + cell
+            for index, (cell, blank) in enumerate(zip(cells, blanks, strict=True))
+        )
+
+    stdout.print(line(header), style="bold")
+    print("\n".join(["─" * _width(header, rows), *map(line, rows)]))
+
+
+def _width(header: list[str], rows: list[list[str]]) -> int:
+    """Characters of a table in which nothing is folded."""
+    return sum(_widths(header, rows)) + _BETWEEN * (len(header) - 1)
+
+
+def _widths(header: list[str], rows: list[list[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+
+
 def _least_width(header: list[str], rows: list[list[str]], text_columns: int) -> int:
     """Characters that a table needs: of figures all, of text as many as can be read when it is folded."""
-    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    widths = _widths(header, rows)
     return sum(min(width, _FOLDED) if index < text_columns else width for index, width in enumerate(widths)) + (
         _BETWEEN * len(widths)
     )

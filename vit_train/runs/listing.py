@@ -6,10 +6,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vit_train.console import print_table, say
 from vit_train.rundir import find, history, records
 from vit_train.rundir.layout import RunDir
+from vit_train.runs import index
 
 _HEADER = ["run", "data", "model", "state", "epochs", "val", "test"]
 
@@ -31,7 +33,9 @@ class Summary:
 
 def run(options: argparse.Namespace) -> int:
     """Prints a line for each run, oldest first."""
-    summaries = [summarize(run, options.outputs) for run in find.all_runs(options.outputs, sweeps=True)]
+    runs = find.all_runs(options.outputs, sweeps=True)
+    found = index.looked_up(runs, options.outputs, _read)
+    summaries = [_summary(run, options.outputs, fields) for run, fields in zip(runs, found, strict=True)]
     if options.json:
         print(json.dumps([dataclasses.asdict(summary) for summary in summaries], indent=2))
     elif summaries:
@@ -43,20 +47,26 @@ def run(options: argparse.Namespace) -> int:
 
 def summarize(run: RunDir, outputs: Path) -> Summary:
     """What the files of `run` say, however few or damaged they are; a line on stderr names each that cannot be read."""
+    return _summary(run, outputs, _read(run))
+
+
+def _summary(run: RunDir, outputs: Path, fields: dict[str, Any]) -> Summary:
+    return Summary(name=find.name(run, outputs), path=str(run.path), **fields)
+
+
+def _read(run: RunDir) -> dict[str, Any]:
     config = records.attempt(records.read_config, run, note=True) or {}
     rows = records.attempt(records.read_rows, run, note=True) or []
     test = (records.attempt(records.read_report, run, note=True) or {}).get("test") or {}
-    return Summary(
-        name=find.name(run, outputs),
-        path=str(run.path),
-        dataset=config.get("dataset.name"),
-        model=config.get("model.name"),
-        epochs=len(rows),
-        epochs_asked=config.get("train.epochs"),
-        best_val_accuracy=history.best(rows, "val_accuracy").get("val_accuracy") if rows else None,
-        test_accuracy=test.get("accuracy"),
-        state=records.state(run),
-    )
+    return {
+        "dataset": config.get("dataset.name"),
+        "model": config.get("model.name"),
+        "epochs": len(rows),
+        "epochs_asked": config.get("train.epochs"),
+        "best_val_accuracy": history.best(rows, "val_accuracy").get("val_accuracy") if rows else None,
+        "test_accuracy": test.get("accuracy"),
+        "state": records.state(run),
+    }
 
 
 def short_name(name: str) -> str:
