@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test test-all test-newest chaos parity reproduce same bench bench-quick bench-finetune bench-growth bench-gpu lint format types wheel
+.PHONY: help run install test test-all test-newest chaos parity reproduce same bench bench-quick bench-finetune bench-growth bench-gpu lint format types site wheel
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -79,6 +79,9 @@ format: .venv/installed-dev  ## fix what lint complains of, as far as ruff can
 types: .venv/installed-dev  ## check types
 	$(RUN)/mypy
 
+site: .venv-site/installed  ## build the documentation as pages, build/site/index.html; warnings are errors
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict --quiet
+
 wheel: .venv/installed-dev  ## build dist/*.whl, by way of the source archive
 	rm -rf dist
 	$(RUN)/python -m build --quiet
@@ -100,6 +103,12 @@ wheel: .venv/installed-dev  ## build dist/*.whl, by way of the source archive
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --upgrade pip
 	.venv-bench/bin/python -m pip install --constraint constraints.txt --group bench
+	@touch $@
+
+.venv-site/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python -m pip install --quiet --upgrade pip
+	.venv-site/bin/python -m pip install --quiet --constraint constraints.txt --group site
 	@touch $@
 
 .venv-parity/installed: pyproject.toml

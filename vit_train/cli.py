@@ -67,9 +67,11 @@ def _answer(arguments: Sequence[str]) -> int:
 
 
 def _help(topics: Sequence[str]) -> int:
-    from vit_train.config.help import help_about, help_text
+    from vit_train.config.help import help_about, help_markdown, help_text
 
-    print(help_about(topics[0]) if topics and topics[0] != "all" else help_text(), end="")
+    whole = {"all": help_text, "markdown": help_markdown}
+    topic = topics[0] if topics else "all"
+    print(whole[topic]() if topic in whole else help_about(topic), end="")
     return 0
 
 

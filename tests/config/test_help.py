@@ -1,9 +1,12 @@
+import html
+import re
+
 import pytest
 
 from vit_train.config.arguments import kinds
 from vit_train.config.convert import keys_of
 from vit_train.config.groups import groups
-from vit_train.config.help import help_about, help_text
+from vit_train.config.help import help_about, help_markdown, help_text
 from vit_train.config.schema import Config, SweepConfig
 from vit_train.config.usage import first_page
 from vit_train.errors import ConfigError
@@ -17,6 +20,24 @@ def test_every_key_stands_with_default_and_meaning():
         index, *others = [i for i, line in enumerate(LINES) if line.startswith(f"  {name} = ")]
         assert field.metadata["doc"] in LINES[index + 1]
         assert not others or name.startswith(("model.", "head.", "optimizer.", "sweep.launcher."))
+
+
+def test_the_page_of_all_keys_has_each_once_with_default_meaning_and_limits():
+    page = html.unescape(help_markdown())
+    sections = {text.splitlines()[0]: text for text in page.split("\n## ")[1:]}
+    assert len(sections) == page.count("\n## ")
+    found = {
+        (name, entry[0], entry[1]): entry[2].removesuffix(".") + " " + entry[3]
+        for name, text in sections.items()
+        for entry in re.findall(r"^`(\S+) = (.*)`\n:   (.*)\n    \*(.*)\*$", text, re.MULTILINE)
+    }
+    assert len(found) == page.count("\n:   ") == sum(line.startswith("      ") and ": " in line for line in LINES)
+    for name, field, _ in (*keys_of(Config), *keys_of(SweepConfig, "sweep.")):
+        about = [text for (_, key, _), text in found.items() if key == name]
+        assert about[0].startswith(field.metadata["doc"].rstrip(".")), name
+    assert found["train", "train.epochs", "100"].endswith("a whole number, >= 1")
+    for group, options in groups().items():
+        assert len(options) == 1 or all(f"- `{group}={option}`" in page for option in options)
 
 
 def test_each_model_stands_with_its_own_keys():
