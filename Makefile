@@ -41,10 +41,11 @@ newest-%:
 chaos: .venv/installed-dev  ## kill runs at random KILLS times and compare what they end with
 	$(RUN)/python tests/chaos.py $(or $(KILLS),200)
 
-parity: .venv-parity/installed .venv-mml/installed .venv-pretrained/installed  ## write the golden vectors again, with each original in an environment of its own
+parity: .venv-parity/installed .venv-mml/installed .venv-pretrained/installed .venv-hub/installed  ## write the golden vectors again, with each original in an environment of its own
 	.venv-parity/bin/python tests/parity/adamw.py tests/golden/adamw.npz
 	.venv-mml/bin/python tests/parity/matmul_free.py tests/golden/matmul_free.npz
 	.venv-pretrained/bin/python tests/parity/pretrained.py tests/golden/pretrained
+	KERAS_BACKEND=tensorflow .venv-hub/bin/python tests/parity/keras_hub_presets.py tests/golden/pretrained
 	.venv-pretrained/bin/python tests/parity/saved_by_datasets.py tests/golden/hf
 
 same: .venv/installed-dev  ## train five recipes with this checkout and with BASE, and compare their bits; DATA=FOLDER
@@ -121,6 +122,12 @@ wheel: .venv/installed-dev  ## build dist/*.whl, by way of the source archive
 	python3.11 -m venv .venv-pretrained
 	.venv-pretrained/bin/python -m pip install --quiet --upgrade pip
 	.venv-pretrained/bin/python -m pip install --group parity-pretrained
+	@touch $@
+
+.venv-hub/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-hub
+	.venv-hub/bin/python -m pip install --quiet --upgrade pip
+	.venv-hub/bin/python -m pip install --constraint constraints.txt --group parity-hub
 	@touch $@
 
 # keras-matmulless excludes this TensorFlow though it runs on it, so its dependencies are left out for the group.

@@ -34,7 +34,8 @@ def test_each_command_for_finished_runs_is_understood(command):
 @pytest.mark.parametrize("command", commands(README + PAGES, "vit-train"), ids=" ".join)
 def test_each_command_of_the_readme_has_a_config(command):
     command = [
-        re.sub("^init=(timm:.*|vit_small.*)", TIMM, text.replace("init=RUN", f"init={GOLDEN_RUN}")) for text in command
+        re.sub("^init=(timm:.*|vit_small.*)", TIMM, re.sub(r"init=\$?RUN", f"init={GOLDEN_RUN}", text))
+        for text in command
     ]
     if "-m" not in command:
         resume.load(command[1:])

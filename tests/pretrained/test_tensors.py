@@ -24,6 +24,7 @@ from vit_train.pretrained import foreign, tensors
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "pretrained"
 VIT = GOLDEN / "timm_vit" / "model.safetensors"
+PRESET = GOLDEN / "keras_hub_vit"
 
 
 @pytest.fixture
@@ -240,6 +241,57 @@ def test_any_bytes_are_weights_or_one_sentence(tmp_path, place, junk):
         foreign.read(tmp_path / "x.safetensors", 3, True)
     except CheckpointError as error:
         assert "\n" not in str(error)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 170_000), st.binary(min_size=1, max_size=8), st.booleans())
+def test_any_bytes_are_a_preset_or_one_sentence(tmp_path, place, junk, cut):
+    content = bytearray((PRESET / "model.weights.h5").read_bytes())
+    content[place : place + len(junk)] = junk
+    (tmp_path / "x.h5").write_bytes(content[:place] if cut else content)
+    shutil.copy(PRESET / "config.json", tmp_path)
+    try:
+        foreign.read(tmp_path / "x.h5", 3, True)
+    except CheckpointError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_preset_is_read_from_its_own_bytes_only(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "far.h5", "w") as file:
+        file.create_dataset("a", (3,), "float32", external=[("/etc/hostname", 0, 12)])
+    with pytest.raises(CheckpointError, match=r"far\.h5: cannot be read \(a is kept in another file\)"):
+        tensors.shapes(tmp_path / "far.h5")
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        file.create_dataset("a", data=np.zeros(10**6, "float32"), compression="gzip")
+    with pytest.raises(CheckpointError, match=r"a of \(1000000,\) unpacks to more than its bytes can hold"):
+        tensors.shapes(tmp_path / "bomb.h5")
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["a"] = h5py.ExternalLink("bomb.h5", "a")
+    with pytest.raises(CheckpointError, match=r"link\.h5: has no tensors"):
+        tensors.shapes(tmp_path / "link.h5")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"class_name": "DeiTBackbone"}, "it is of DeiTBackbone, and ViTBackbone is what is taken"),
+        ({"config": {"hidden_dim": 25}}, "it is of a model of width 25"),
+    ],
+)
+def test_a_preset_of_another_model_is_refused(tmp_path, change, sentence):
+    shutil.copy(PRESET / "model.weights.h5", tmp_path)
+    found = json.loads((PRESET / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(found | change))
+    with pytest.raises(CheckpointError, match=sentence):
+        foreign.look(tmp_path)
+
+
+def test_a_preset_says_all_but_the_head():
+    keys = foreign.model_keys(foreign.look(PRESET), None)
+    assert (keys["heads"], keys["norm_epsilon"], keys["activation"]) == (3, 1e-5, "gelu")
+    np.testing.assert_allclose([*keys["mean"], *keys["std"]], 0.5)
 
 
 SHAPES = st.lists(st.integers(0, 50), max_size=5).map(tuple)

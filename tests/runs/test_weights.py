@@ -35,7 +35,7 @@ def test_what_is_unknown_and_what_is_to_be_set_is_said(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("name", "code", "sentence"),
-    [("model.keras", 2, "must be a .safetensors or .npz file"), ("x.npz", 4, "there is no such file")],
+    [("model.keras", 2, "must be a .safetensors, .npz or .h5 file"), ("x.npz", 4, "there is no such file")],
 )
 def test_what_is_none_is_one_sentence(tmp_path, capsys, name, code, sentence):
     assert run(["weights", str(tmp_path / name)]) == code

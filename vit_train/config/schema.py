@@ -81,9 +81,9 @@ class Config:
     compute: ComputeConfig
     logging: LoggingConfig
     init: str | None = key(
-        "weights to start from: a run directory or its model.keras, a .safetensors or .npz file of another library or "
-        "a folder with one, hf:ORG/NAME or timm:NAME; the model follows them, and its head is new unless the classes "
-        "are the same",
+        "weights to start from: a run directory or its model.keras, a .safetensors, .npz or .h5 file of another "
+        "library or a folder with one, hf:ORG/NAME or timm:NAME; the model follows them, and its head is new unless "
+        "the classes are the same",
         absent=None,
     )
     plugin: str | tuple[str, ...] | None = key(

@@ -7,7 +7,7 @@ from typing import Any
 
 from vit_train.errors import CheckpointError
 from vit_train.files import is_there, read_json
-from vit_train.pretrained.families import OPEN_CLIP, TIMM, TRANSFORMERS, TRANSFORMERS_CLIP, Family
+from vit_train.pretrained.families import KERAS_HUB, OPEN_CLIP, TIMM, TRANSFORMERS, TRANSFORMERS_CLIP, Family
 
 Facts = dict[str, Any]  # keys of our model, plain values
 _MOST = 2**20  # bytes
@@ -104,6 +104,37 @@ def _open_clip(found: Facts, width: int, folder: Path) -> Facts:
     }
 
 
+def _keras_hub(found: Facts, width: int, folder: Path) -> Facts:
+    config = _mapping(found.get("config") or {})
+    if found.get("class_name") != "ViTBackbone":
+        raise ValueError(f"it is of {found.get('class_name')}, and ViTBackbone is what is taken")
+    _require_width(config.get("hidden_dim", width), width)
+    known = {"heads": config.get("num_heads"), "norm_epsilon": config.get("layer_norm_epsilon")}
+    known = {name: value for name, value in known.items() if value is not None}
+    return known | _of_converter(folder)
+
+
+def _of_converter(folder: Path) -> Facts:
+    """Mean and standard deviation from preprocessor.json, if it is there, with which x becomes x * scale + offset."""
+    if not is_there(folder / "preprocessor.json"):
+        return {}
+    found = _mapping(_mapping(read_json(folder / "preprocessor.json", _MOST)).get("config") or {})
+    pixels = _mapping(_mapping(found.get("image_converter") or {}).get("config") or {})
+    scale, offset = (_channels(pixels.get(name), usual) for name, usual in (("scale", 1.0), ("offset", 0.0)))
+    if min(scale) <= 0:
+        raise ValueError("preprocessor.json has a scale that is not above 0")
+    std = [1 / (255 * each) for each in scale]
+    return _statistics([0.0 - first * second for first, second in zip(offset, std, strict=True)], std)
+
+
+def _channels(value: Any, usual: float) -> list[float]:
+    """One number for each of three channels."""
+    found = list(value) if isinstance(value, list) else [usual if value is None else value] * 3
+    if len(found) != 3 or not all(isinstance(each, int | float) for each in found):
+        raise ValueError("preprocessor.json has a scale or an offset that is not of three channels")
+    return [float(each) for each in found]
+
+
 def _statistics(mean: Any, std: Any) -> Facts:
     return {} if mean is None or std is None else {"mean": list(mean), "std": list(std)}
 
@@ -123,5 +154,6 @@ _READERS: dict[str, tuple[str, Callable[[Facts, int, Path], Facts]]] = {
     TIMM.name: ("config.json", _timm),
     TRANSFORMERS.name: ("config.json", _transformers),
     TRANSFORMERS_CLIP.name: ("config.json", _transformers),
+    KERAS_HUB.name: ("config.json", _keras_hub),
     OPEN_CLIP.name: ("open_clip_config.json", _open_clip),
 }

@@ -242,4 +242,31 @@ FLAX = Family(
     {"norm_epsilon": 1e-6, "activation": "gelu_tanh", "mean": [0.5] * 3, "std": [0.5] * 3},
 )
 
-FAMILIES = (TIMM, TRANSFORMERS, TRANSFORMERS_CLIP, OPEN_CLIP, TORCHVISION, FLAX)
+# As Keras numbers the layers and variables of a file; kernels are ours. A block without a number is `_0` in `tensors`.
+_HUB, _HUB_BLOCK = "layers/vi_t_encoder", "layers/vi_t_encoder/encoder_layers/vi_t_encoder_block_{}"
+_HUB_TOKENS = "layers/vi_t_patching_and_embedding"
+
+
+def _keras(name: str, path: str, names: tuple[str, str] = ("kernel", "bias"), layout: Layout = same) -> Iterator[Row]:
+    yield Row(f"{name}/vars/0", (f"{path}/{names[0]}",), layout)
+    yield Row(f"{name}/vars/1", (f"{path}/{names[1]}",), same)
+
+
+KERAS_HUB = Family(
+    "KerasHub",
+    (
+        *_keras(f"{_HUB_TOKENS}/patch_embedding", "embedding/projection", layout=flax_patches),
+        *_tokens(f"{_HUB_TOKENS}/position_embedding/vars/0", f"{_HUB_TOKENS}/vars/0"),
+        *(row for part, ours in (("query", "query"), ("key", "key"), ("value", "value"), ("output", "attention_output"))
+          for row in _keras(f"{_HUB_BLOCK}/mha/{part}_dense", f"block_{{}}/attention/{ours}")),
+        *(row for number, ours in ((1, "hidden"), (2, "output"))
+          for row in _keras(f"{_HUB_BLOCK}/mlp/dense_{number}", f"block_{{}}/mlp_{ours}")),
+        *(row for number, ours in ((1, "attention"), (2, "mlp"))
+          for row in _keras(f"{_HUB_BLOCK}/layer_norm_{number}", f"block_{{}}/{ours}_norm", ("gamma", "beta"))),
+        *_keras(f"{_HUB}/layer_norm", "norm", ("gamma", "beta")),
+    ),
+    {},
+    {"activation": "gelu"},
+)  # fmt: skip
+
+FAMILIES = (TIMM, TRANSFORMERS, TRANSFORMERS_CLIP, OPEN_CLIP, TORCHVISION, FLAX, KERAS_HUB)

@@ -13,7 +13,7 @@ import numpy as np
 
 from vit_train.errors import CheckpointError
 from vit_train.pretrained import beside, tensors
-from vit_train.pretrained.families import FAMILIES, FLAX, Family, Row
+from vit_train.pretrained.families import FAMILIES, FLAX, KERAS_HUB, Family, Row
 from vit_train.pretrained.tensors import Shape
 from vit_train.pretrained.weights import Weights, sha256_of
 from vit_train.text import some
@@ -79,9 +79,8 @@ class ForeignFile:
 def is_foreign(path: Path) -> bool:
     """Whether a path looks like a file of tensors, or like a folder with one, and not like a run of ours."""
     if path.is_dir():
-        return not (path / "config.yaml").exists() and any(
-            (path / name).exists() for name in ("config.json", "open_clip_config.json", "model.safetensors")
-        )
+        names = ("config.json", "open_clip_config.json", "model.safetensors", tensors.PRESET)
+        return not (path / "config.yaml").exists() and any((path / name).exists() for name in names)
     return path.suffix in (*tensors.SUFFIXES, *tensors.PICKLES)
 
 
@@ -107,7 +106,7 @@ def look(path: Path) -> ForeignFile:
     found = ForeignFile(path, family, prefix, shapes, rows, skipped, tuple(unknown), {})
     width = found.require_shape_of("embedding/projection/kernel", 2)[1]
     facts = {**family.facts, **beside.facts(path, family, width)}
-    if family is FLAX:
+    if family in (FLAX, KERAS_HUB):
         facts["heads"] = found.require_shape_of("block_0/attention/query/kernel", 3)[1]
     elif "heads" not in facts and width in family.heads:
         facts["heads"] = family.heads[width]

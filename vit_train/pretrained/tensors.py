@@ -2,12 +2,15 @@
 
 import math
 import os
+import re
 import shlex
 import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import h5py
 import ml_dtypes  # noqa: F401, with which NumPy knows bfloat16
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -17,7 +20,8 @@ from vit_train.files import read_json
 from vit_train.text import one_line
 
 Shape = tuple[int, ...]
-SUFFIXES = (".safetensors", ".npz")
+SUFFIXES = (".safetensors", ".npz", ".h5")
+PRESET = "model.weights.h5"  # of a backbone, in a folder that KerasHub saves
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
 _MOST_UNPACKED = 10  # times what an array has in a .npz: weights are noise, of which nothing can make a tenth
 _TO_SAFETENSORS = (
@@ -29,14 +33,14 @@ _TO_SAFETENSORS = (
 
 
 def shapes(path: Path) -> dict[str, Shape]:
-    """The shape of each tensor of a .safetensors or .npz file, or of a folder of the former; only headers are read.
+    """The shape of each tensor of a .safetensors, .npz or .h5 file, or of a folder with one; only headers are read.
 
     Raises CheckpointError, one sentence, for what is none or could not be one.
     """
     found: dict[str, Shape] = {}
     for file in files(path):
         with _explained(file):
-            of_file = _shapes_of_npz(file) if file.suffix == ".npz" else _shapes_of_safetensors(file)
+            of_file = _SHAPES.get(file.suffix, _shapes_of_safetensors)(file)
             if twice := found.keys() & of_file.keys():
                 raise ValueError(f"{min(twice)} is also in another of the folder's files")
             found |= of_file
@@ -50,7 +54,10 @@ def read(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for file in files(path):
         with _explained(file):
-            if file.suffix == ".npz":
+            if file.suffix == ".h5":
+                with h5py.File(file) as content:
+                    found |= {name: _as_float32(name, each[()]) for name, each in _datasets(content) if name in names}
+            elif file.suffix == ".npz":
                 with np.load(file, allow_pickle=False) as archive:
                     found |= {name: _as_float32(name, archive[name]) for name in archive.files if name in names}
             else:
@@ -73,6 +80,8 @@ def files(path: Path) -> list[Path]:
         return [path]
     if (path / "model.safetensors").exists():
         return [path / "model.safetensors"]
+    if (path / PRESET).exists():
+        return [path / PRESET]
     index = path / "model.safetensors.index.json"
     if index.exists():
         with _explained(index):
@@ -98,7 +107,9 @@ def _explained(file: Path) -> Iterator[None]:
             raise ValueError("it is no regular file")
         with file.open("rb") as content:
             start = content.read(2)
-        if file.suffix in PICKLES or (file.suffix != ".npz" and start in (b"PK", b"\x80\x02", b"\x80\x04")):
+        if file.suffix in PICKLES or (
+            file.suffix not in (".npz", ".h5") and start in (b"PK", b"\x80\x02", b"\x80\x04")
+        ):
             command = f"{_TO_SAFETENSORS} {shlex.quote(file.name)} {shlex.quote(f'{file.stem}.safetensors')}"
             raise CheckpointError(
                 f"{file}: is a pickle of PyTorch, which can run anything; make a .safetensors of it with: {command}"
@@ -108,7 +119,7 @@ def _explained(file: Path) -> Iterator[None]:
         raise CheckpointError(f"{file}: is no whole .safetensors file ({one_line(str(error))})") from error
     except KeyError as error:
         raise CheckpointError(f"{file}: has no {error}") from error
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise CheckpointError(f"{file}: cannot be read ({one_line(str(reason))})") from error
 
@@ -139,3 +150,27 @@ def _header(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[Shape, np
         read_header = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
         shape, _, kind = read_header(content)
     return shape, kind
+
+
+def _shapes_of_h5(file: Path) -> dict[str, Shape]:
+    with h5py.File(file) as content:
+        found = {}
+        for name, each in _datasets(content):
+            if each.external or each.is_virtual:
+                raise ValueError(f"{name} is kept in another file")
+            if each.nbytes > _MOST_UNPACKED * each.id.get_storage_size():
+                raise ValueError(f"{name} of {each.shape} unpacks to more than its bytes can hold")
+            found[name] = tuple(each.shape)
+        return found
+
+
+def _datasets(content: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """The arrays with their names, in which the blocks are numbered from 0; links to other files are not followed."""
+    found: list[tuple[str, Any]] = []
+    content.visititems(lambda name, each: found.append((name, each)))
+    for name, each in found:
+        if isinstance(each, h5py.Dataset):
+            yield re.sub(r"(?<=_encoder_block)(?=/)", "_0", name), each
+
+
+_SHAPES = {".npz": _shapes_of_npz, ".h5": _shapes_of_h5}

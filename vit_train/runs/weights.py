@@ -16,8 +16,8 @@ def run(options: argparse.Namespace) -> int:
     path = hub.local(options.file)
     if not foreign.is_foreign(path):
         raise ConfigError(
-            f"{options.file}: must be a .safetensors or .npz file, or a folder of one with its config.json; a run's "
-            "weights are shown by vit-runs show RUN"
+            f"{options.file}: must be a .safetensors, .npz or .h5 file, or a folder of one with its config.json; a "
+            "run's weights are shown by vit-runs show RUN"
         )
     file = foreign.look(path)
     keys = foreign.model_keys(file, None)
