@@ -15,7 +15,7 @@ SECTION = (ROOT / "docs/finetune.md").read_text().split("## Two minutes to see i
 
 @pytest.mark.slow
 def test_two_minutes(tmp_path):
-    """Weights of other digits are worth more than none, and a file of timm on the disk is taken."""
+    """They have learned; and a file of timm on the disk, whose weights are random, is taken."""
     (code,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
     (commands,) = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
@@ -33,5 +33,4 @@ def test_two_minutes(tmp_path):
     reports = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("outputs/*/*/report.json"))]
     accuracies = [report["test"]["accuracy"] for report in reports]
     assert len(accuracies) == 5
-    _, from_nothing, finetuned, probed, _ = accuracies
-    assert min(finetuned, probed) > from_nothing
+    assert min(accuracies[:4]) > 0.7
