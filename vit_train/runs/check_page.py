@@ -10,9 +10,13 @@ from vit_train.data.survey import Part
 from vit_train.report import pages
 from vit_train.runs.findings import KINDS, Finding
 
-_SHOWN = 24  # of each kind
+_SHOWN = 24  # of each kind, and more of what is to be looked at one by one:
+_SHOWN_WRONG = 120
 # What a reader should know of each kind.
 _MEANING = {
+    "wrong": "Models that have not learned from these pictures agree more with another class than pictures of it do on "
+    "average (confident learning). The surest come first. Look at them: a hard picture is among them, too; better than "
+    "leaving out is to correct the label.",
     "leak": "A model knows the copy of what it has learnt, so that test or validation figures look too good. The copy "
     "to leave out is the one to learn from.",
     "label": "One of the two labels is wrong. Both pictures are to be left out if both are to learn from; better is to "
@@ -38,7 +42,10 @@ def render(
     for kind, name in KINDS.items():
         own = list(_once(each for each in findings if each.kind == kind))
         if own:
-            shown = [_shown(each, by_name, dataset.class_names) for each in own[:_SHOWN]]
+            shown = [
+                _shown(each, by_name, dataset.class_names)
+                for each in own[: _SHOWN_WRONG if kind == "wrong" else _SHOWN]
+            ]
             sections.append({"name": name, "meaning": _MEANING[kind], "count": len(own), "shown": shown, "kind": kind})
     return pages.template("check.html.j2").render(
         name=dataset.name,

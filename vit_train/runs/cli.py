@@ -31,6 +31,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs export latest --format onnx
   vit-runs weights vit_small/model.safetensors
   vit-runs check pictures/
+  vit-runs check --sweep outputs/2026-11-27/18-31-02.123456-sweep
   vit-runs cache
 
 Exit codes: 0 done, 2 arguments, 3 a picture or data, 4 a run that cannot be read or written, 130 stopped by Ctrl-C.
@@ -118,10 +119,14 @@ def _add_others(verbs: "argparse._SubParsersAction[Parser]") -> None:
     )
 
     verb = _add(verbs, "check", "check", "what is wrong with a data set: copies, labels, files, unusual pictures")
-    verb.add_argument("data", metavar="DATA", help="cifar10, cifar100, digits, a folder of pictures or a table of them")
+    verb.add_argument("data", metavar="DATA", nargs="?",
+                      help="cifar10, cifar100, digits, a folder of pictures or a table of them")  # fmt: skip
     verb.add_argument("settings", metavar="KEY=VALUE", nargs="*", help="more keys, such as dataset.exclude=FILE")
     verb.add_argument("--output", metavar="DIR", type=Path, default=Path("check"),
                       help="the folder for the page and the tables (default: %(default)s)")  # fmt: skip
+    verb.add_argument("--sweep", metavar="DIR", type=Path,
+                      help="a sweep over folds, in place of DATA: likely wrong labels, too")  # fmt: skip
+    _add_plugin(verb)
     verb.add_argument("--run", metavar="RUN", help="a run on these data: its accuracy with and without the copies")
 
     verb = _add(
@@ -207,6 +212,10 @@ def _plugins(files: Sequence[str]) -> AbstractContextManager[None]:
 
 def _add_run_and_plugin(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("run", metavar="RUN")
+    _add_plugin(verb)
+
+
+def _add_plugin(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--plugin", metavar="FILE", action="append", default=[],
                       help="a file that the run was made with by plugin=FILE; may be given again")  # fmt: skip
 

@@ -14,6 +14,7 @@ from vit_train.data.survey import Part
 
 # What is looked for, in the order in which it is told. A picture may be found for more than one reason.
 KINDS = {
+    "wrong": "likely wrong labels",
     "leak": "in two parts",
     "label": "copies of two classes",
     "copy": "copies in one part",
