@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vit_train import cli
 from vit_train.config.compose import expand, load_config, parse
 from vit_train.rundir import resume
 from vit_train.runs.cli import parser
@@ -31,8 +32,33 @@ def test_each_command_for_finished_runs_is_understood(command):
     parser().parse_args(command[1:])
 
 
+COMPARED = re.findall(r"`(vit-(?:train|runs) [^`]*)`", (ROOT / "docs/comparison.md").read_text())
+
+
+@pytest.mark.parametrize("line", COMPARED)
+def test_each_command_beside_other_programs_is_understood(line, capsys):
+    command = shlex.split(line)
+    if command[0] == "vit-runs":
+        parser().parse_args(command[1:])
+    elif command[1].startswith("--"):
+        assert cli.run(command[1:]) == 0
+    else:
+        require_config(command)
+
+
+def test_each_row_beside_other_programs_has_its_command():
+    table = (ROOT / "docs/comparison.md").read_text().split("\n## ")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 20
+    assert all(len(row) == 7 and re.match("`vit-(train|runs) ", row[1]) for row in rows)
+
+
 @pytest.mark.parametrize("command", commands(README + PAGES, "vit-train"), ids=" ".join)
 def test_each_command_of_the_readme_has_a_config(command):
+    require_config(command)
+
+
+def require_config(command):
     command = [
         re.sub("^init=(timm:.*|vit_small.*)", TIMM, re.sub(r"init=\$?RUN", f"init={GOLDEN_RUN}", text))
         for text in command
