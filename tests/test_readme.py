@@ -16,7 +16,7 @@ from vit_train.sweep.search import space
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("finetune", "data"))
+PAGES = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("finetune", "data", "unknown"))
 TIMM = f"init={ROOT / 'tests/golden/pretrained/timm_vit'}"
 GOLDEN_RUN = next((ROOT / "tests/golden/runs/v1/finished").glob("**/config.yaml")).parent
 
@@ -27,7 +27,7 @@ def commands(text, name):
     return [shlex.split(line.split(" > ")[0], comments=True) for line in lines if line.startswith(name)]
 
 
-@pytest.mark.parametrize("command", commands(README, "vit-runs"), ids=" ".join)
+@pytest.mark.parametrize("command", commands(README + PAGES, "vit-runs"), ids=" ".join)
 def test_each_command_for_finished_runs_is_understood(command):
     parser().parse_args(command[1:])
 

@@ -74,17 +74,20 @@ def train(config: Config, command: str | None = None) -> writer.Report:
                 deployed = preprocessing.with_preprocessing(
                     network, training.size, dataset.class_names, config.dataset.fit
                 )
+                known = pipeline.raw_batches(validation, config.train.batch_size)
+                rule = evaluate.set_rule(deployed, known.as_numpy_iterator(), config.evaluate)
                 with written_beside(run.model) as part:
                     deployed.save(part)
                 batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
                 own = own_metrics.build(len(dataset.class_names))
                 found = evaluate.predict(deployed, batches.as_numpy_iterator(), metrics=own)
-            predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths)
+            predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths, rule=rule)
             if config.dataset.folds is not None:
                 _predict_fold(run, config, deployed, dataset, validation)
             report = writer.of_training(config, run, sizes, parameters, rows)
             skipped = int(model.optimizer.nonfinite_steps.numpy())
-            report = writer.with_test(report, found, dataset.class_names, skipped, own_metrics.results(own))
+            own_results = own_metrics.results(own)
+            report = writer.with_test(report, found, dataset.class_names, skipped, own_results, rule)
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run.ternary))
             console.doing("drawing the figures and pages" if config.figures else "writing the pages")
             return story.conclude(report, run, config, deployed, dataset.test, training)

@@ -38,6 +38,7 @@ train.skip_nonfinite_steps train.ema_decay
 train.low_resolution train.low_resolution_epochs train.cache_features
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
+evaluate.unknown evaluate.false_alarms
 compute.backend compute.precision compute.devices compute.kernels compute.profile_steps
 logging.tensorboard logging.mlflow
 init plugin seed outputs figures resume
@@ -61,7 +62,9 @@ def leaves(values, prefix=""):
             yield prefix + name
 
 
-@pytest.mark.parametrize("group", "dataset augment model loss head optimizer schedule train compute logging".split())
+@pytest.mark.parametrize(
+    "group", "dataset augment model loss head optimizer schedule train evaluate compute logging".split()
+)
 def test_each_option_of_a_group_has_exactly_the_keys_of_its_dataclass(group):
     sections = variants(typing.get_type_hints(Config)[group])
     for file in (config_folder() / group).glob("*.yaml"):

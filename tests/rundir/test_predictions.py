@@ -32,7 +32,8 @@ def test_what_is_read_is_what_was_written(tmp_path, classes, files):
     paths = [f"test/é\udcff,{index}.png" for index in range(len(found))] if files else None
     predictions.write(found, names(classes), tmp_path / "predictions.csv", paths)
     again = predictions.read(tmp_path / "predictions.csv")
-    for field in dataclasses.fields(found):
+    assert again.energies is None
+    for field in dataclasses.fields(found)[:-1]:
         np.testing.assert_array_equal(getattr(again, field.name), getattr(found, field.name), strict=True)
 
 

@@ -14,7 +14,7 @@ from vit_train.config.heads import HeadConfig
 from vit_train.config.launchers import LauncherConfig
 from vit_train.config.models import ModelConfig
 from vit_train.config.optimizers import OptimizerConfig
-from vit_train.config.training import LossConfig, ScheduleConfig, TrainConfig
+from vit_train.config.training import EvaluateConfig, LossConfig, ScheduleConfig, TrainConfig
 from vit_train.errors import ConfigError
 
 
@@ -78,6 +78,7 @@ class Config:
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     train: TrainConfig
+    evaluate: EvaluateConfig
     compute: ComputeConfig
     logging: LoggingConfig
     init: str | None = key(

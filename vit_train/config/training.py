@@ -170,3 +170,18 @@ class TrainConfig:
                 f"train.low_resolution={self.low_resolution or 'null'}: with train.low_resolution_epochs="
                 f"{self.low_resolution_epochs}: set both, or neither"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What the model says of images that are of none of its classes."""
+
+    unknown: Literal["none", "confidence", "energy"] = key(
+        "score by which an image is refused as unknown: the largest probability, or the energy of the logits; none "
+        "refuses nothing",
+        absent="none", affects_result=False,
+    )  # fmt: skip
+    false_alarms: float = key(
+        "fraction of the validation images that may be refused, from which the threshold of the score follows",
+        absent=0.05, affects_result=False, above=0, below=1,
+    )  # fmt: skip

@@ -1,5 +1,6 @@
 """What belongs to a network besides its weights: its statistics, the way in for raw images, and its class names."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from vit_train.config.dataset import Fit
 from vit_train.config.models import ModelConfig
 from vit_train.data.images import ImageSource
+from vit_train.rundir.unknown import Rule, Score
 
 register = keras.saving.register_keras_serializable(package="vit_train")
 
@@ -66,17 +68,39 @@ class Resize(keras.layers.Layer):
 
 @register
 class ClassNames(keras.layers.Layer):
-    """Passes logits [B, K] on as they are, and keeps the name of each class, in order, in the model's file."""
+    """Passes logits [B, K] on as they are.
 
-    def __init__(self, names: Sequence[str], **kwargs: Any) -> None:
+    It keeps the name of each class, in order, in the model's file, and there may be a rule for what is none of them.
+    """
+
+    def __init__(self, names: Sequence[str], unknown: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.names = tuple(names)
+        self.unknown = Rule(**unknown) if unknown else None
 
     def call(self, logits_BK: Any) -> Any:
         return logits_BK
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "names": list(self.names)}
+        unknown = {"unknown": dataclasses.asdict(self.unknown)} if self.unknown else {}
+        return {**super().get_config(), "names": list(self.names), **unknown}
+
+
+@register
+class ImageScore(keras.layers.Layer):
+    """Logits [B, K] -> the scores that a rule for unknown images looks at, float32 [B], as `scores_of` has them."""
+
+    def __init__(self, score: Score, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.score = score
+
+    def call(self, logits_BK: Any) -> Any:
+        highest = keras.ops.max(logits_BK, axis=1)
+        log_sum = keras.ops.log(keras.ops.sum(keras.ops.exp(logits_BK - highest[:, None]), axis=1))
+        return keras.ops.exp(-log_sum) if self.score == "confidence" else highest + log_sum
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "score": self.score}
 
 
 def fit_of(model: keras.Model) -> Fit:

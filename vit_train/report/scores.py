@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from vit_train.data.superclasses import Superclasses
 from vit_train.rundir.predictions import Predictions
+from vit_train.rundir.unknown import Rule
 
 BINS = 15
 Interval = tuple[float, float]
@@ -53,7 +54,8 @@ class Evaluation(Scores):
 class ClassScores:
     """Scores on the `support` test images of one class; None where they would be a division by zero.
 
-    `accuracy` and `recall` are two names of one figure.
+    `accuracy` and `recall` are two names of one figure. `refused` is the fraction that a rule calls unknown; None
+    without a rule.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ClassScores:
     recall: float | None
     f1: float | None
     support: int
+    refused: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,19 +113,24 @@ def evaluate(predictions: Predictions, superclasses: Superclasses | None = None)
     )
 
 
-def evaluate_classes(predictions: Predictions, class_names: Sequence[str]) -> list[ClassScores]:
+def evaluate_classes(
+    predictions: Predictions, class_names: Sequence[str], rule: Rule | None = None
+) -> list[ClassScores]:
     """One row per class, in order."""
+    refused = rule.refuses(predictions.scores(rule.score)) if rule else None
     columns = precision_recall_fscore_support(
         predictions.labels, predictions.top[:, 0], labels=np.arange(len(class_names)), zero_division=np.nan
     )
     rows = []
     for index, (name, precision, recall, f1, support) in enumerate(zip(class_names, *columns, strict=True)):
-        own = predictions.in_top[predictions.labels == index]
+        own = predictions.labels == index
         recall_or_none = _or_none(recall)
-        top5 = float(own.mean()) if len(own) else None
-        rows.append(
-            ClassScores(name, recall_or_none, top5, _or_none(precision), recall_or_none, _or_none(f1), int(support))
+        top5, unknown = (
+            float(column[own].mean()) if column is not None and own.any() else None
+            for column in (predictions.in_top, refused)
         )
+        of_class = (recall_or_none, top5, _or_none(precision), recall_or_none, _or_none(f1), int(support), unknown)
+        rows.append(ClassScores(name, *of_class))
     return rows
 
 

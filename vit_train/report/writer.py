@@ -16,11 +16,13 @@ from vit_train.data.superclasses import superclasses_of
 from vit_train.errors import CheckpointError
 from vit_train.files import replace_file
 from vit_train.metrics import VALIDATION
+from vit_train.report.refusals import Refusals, refusals
 from vit_train.report.scores import ClassScores, Evaluation, Scores, evaluate, evaluate_classes
 from vit_train.rundir import history, records
 from vit_train.rundir.history import Row
 from vit_train.rundir.layout import RunDir
 from vit_train.rundir.predictions import Predictions
+from vit_train.rundir.unknown import Rule
 from vit_train.text import to_resume
 
 T = TypeVar("T")
@@ -48,6 +50,7 @@ class Report:
     training: dict[str, Any]
     run_dir: str
     exports: dict[str, int] = field(default_factory=dict)  # bytes of each file of exported weights
+    unknown: Refusals | None = None  # only with evaluate.unknown
 
     @property
     def uneven(self) -> bool:
@@ -101,14 +104,23 @@ def _validation_scores(row: Row) -> Scores:
 
 
 def with_test(
-    report: Report, found: Predictions, class_names: tuple[str, ...], skipped_steps: int, own: dict[str, float]
+    report: Report,
+    found: Predictions,
+    class_names: tuple[str, ...],
+    skipped_steps: int,
+    own: dict[str, float],
+    rule: Rule | None = None,
 ) -> Report:
-    """The report of a run that has come to its end, with what `found`, and `own` metrics, say of the test set."""
+    """The report of a run that has come to its end, with what `found`, and `own` metrics, say of the test set.
+
+    And what a `rule` for unknown images makes of it, if there is one.
+    """
     test = evaluate(found, superclasses_of(report.dataset, class_names))
     return dataclasses.replace(
         report,
         test=dataclasses.replace(test, own=finite(own)),
-        per_class=evaluate_classes(found, class_names),
+        per_class=evaluate_classes(found, class_names, rule),
+        unknown=refusals(rule, found) if rule else None,
         training={**report.training, "skipped_steps": skipped_steps},
     )
 
@@ -166,7 +178,7 @@ def read(run: RunDir) -> Report:
     if isinstance(version, int) and version > SCHEMA_VERSION:
         say_once(f"note: {run.report_json}: is of schema_version {version}, this vit-train of {SCHEMA_VERSION}")
     try:
-        parts = {"validation": Scores, "test": Evaluation}
+        parts = {"validation": Scores, "test": Evaluation, "unknown": Refusals}
         values |= {name: _known(kind, values[name]) if values.get(name) else None for name, kind in parts.items()}
         return _known(
             Report, {**values, "per_class": [_known(ClassScores, row) for row in values.get("per_class") or []]}

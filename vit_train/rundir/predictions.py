@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vit_train.files import read_regular, replace_file
+from vit_train.rundir.unknown import Rule, Score
 from vit_train.text import csv_cell, from_csv_cell
 
 _MOST_BYTES = 2**32  # some ten million images
@@ -26,6 +27,7 @@ class Predictions:
     true_probabilities: float32 [N], those of the true classes.
     losses: float32 [N], cross-entropy in nats.
     briers: float32 [N], squared distance of the probabilities from the truth, summed over the classes; 0 to 2.
+    energies: float32 [N], minus the log of the sum of the logits' exponentials; None of what was read from a file.
     """
 
     labels: npt.NDArray[np.int32]
@@ -34,6 +36,7 @@ class Predictions:
     true_probabilities: npt.NDArray[np.float32]
     losses: npt.NDArray[np.float32]
     briers: npt.NDArray[np.float32]
+    energies: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,6 +55,13 @@ class Predictions:
     def confidence(self) -> npt.NDArray[np.float32]:
         """Probability of the most probable class: float32 [N]."""
         return self.top_probabilities[:, 0]
+
+    def scores(self, score: Score) -> npt.NDArray[np.float32]:
+        """The scores that a rule looks at, high for what is known: float32 [N]."""
+        if score == "confidence":
+            return self.confidence
+        assert self.energies is not None  # only those that a model has just made are asked
+        return -self.energies
 
 
 def join(parts: Iterable[Predictions]) -> Predictions:
@@ -93,10 +103,12 @@ def write(
     path: Path,
     files: Sequence[str] | npt.NDArray[np.object_] | None = None,
     rows: Sequence[int] | npt.NDArray[np.integer] | None = None,
+    rule: Rule | None = None,
 ) -> None:
     """Writes predictions.csv; `files` are the images' paths, if they have any. `read` gives the very same numbers.
 
-    `rows` [N] are the images' places in their data set, where that is not 0 to N - 1.
+    `rows` [N] are the images' places in their data set, where that is not 0 to N - 1. With a `rule` there are the
+    columns score and unknown (0 or 1), too, which `read` leaves out.
 
     Names are cells as `vit_train.text` makes them: one that a spreadsheet would take for a formula begins with an
     apostrophe.
@@ -104,6 +116,9 @@ def write(
     text, columns = io.StringIO(), table(predictions, class_names, files)
     if rows is not None:
         columns["index"] = np.asarray(rows)
+    if rule:
+        scores = predictions.scores(rule.score)
+        columns |= {"score": scores, "unknown": rule.refuses(scores).astype(int)}
     writer = csv.writer(text)
     writer.writerow(columns)
     for row in zip(*columns.values(), strict=True):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vit_train.rundir.predictions import Predictions
 
 T = TypeVar("T")
-_PARTS = ("validation", "test", "training")  # of a report, which are null or have keys of their own
+_PARTS = ("validation", "test", "training", "unknown")  # of a report, which are null or have keys of their own
 _LONGEST_LOG = 2**26
 
 

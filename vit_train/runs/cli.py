@@ -25,6 +25,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs evaluate latest --dataset cifar10
   vit-runs predict latest cat.jpg holiday/ --csv
   vit-runs demo latest
+  vit-runs unknown latest --score energy --false-alarms 0.05
   vit-runs figures latest
   vit-runs repair latest
   vit-runs remove 18-31 19-02 --yes
@@ -161,6 +162,16 @@ def _add_users(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb = _add(verbs, "demo", "demo", "a page on this machine to drop pictures on: classes, and where attention looks")
     _add_run_and_plugin(verb)
     verb.add_argument("--port", metavar="N", type=_port, default=8000, help="0 is any free one (default: %(default)s)")
+
+    verb = _add(verbs, "unknown", "unknown", "when a run's model answers `none of these`, and how well that works")
+    _add_run_and_plugin(verb)
+    verb.add_argument("--score", choices=["confidence", "energy", "none"],
+                      help="refuse images by it from now on, as evaluate.unknown; none refuses nothing")  # fmt: skip
+    verb.add_argument("--false-alarms", metavar="RATE", default="0.05",
+                      help="fraction of the validation images that may be refused (default: %(default)s)")  # fmt: skip
+    verb.add_argument("--against", metavar="DATA", nargs="+", default=[],
+                      help="images of none of the classes: a folder, cifar10, cifar100, digits or noise")  # fmt: skip
+    verb.add_argument("--root", metavar="PATH", help="where the files of cifar10 or cifar100 are, as dataset.root")
 
     verb = _add(verbs, "figures", "redraw", "draw the figures and pages of a run again; no number changes")
     _add_run_and_plugin(verb)

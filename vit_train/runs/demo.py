@@ -19,6 +19,7 @@ from vit_train.errors import ConfigError, DataError
 from vit_train.report.pages import png_address, template
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
+from vit_train.rundir.unknown import rule_of
 from vit_train.runs.loading import load
 from vit_train.runs.predicted import predict
 from vit_train.text import one_line
@@ -53,7 +54,12 @@ class Viewer:
     def __init__(self, run: RunDir, model: Any, names: tuple[str, ...]) -> None:
         self.model, self.lock = model, threading.Lock()
         self.page = template("demo.html.j2").render(
-            name=f"{model.name}: what is in the picture?", run=run, names=names, kinds=KINDS, limit=LIMIT
+            name=f"{model.name}: what is in the picture?",
+            run=run,
+            names=names,
+            kinds=KINDS,
+            limit=LIMIT,
+            rule=rule_of(model),
         )
         _, height, width, _ = model.input_shape
         self.look(np.zeros((height, width, 3), "uint8"))  # the first one takes seconds
@@ -68,10 +74,10 @@ class Viewer:
     def look(self, image: np.ndarray) -> dict[str, Any]:
         """The same of pixels, uint8 [H, W, 3]."""
         with self.lock:
-            (found,) = predict(self.model, image).top(_TOP)
+            answer = predict(self.model, image)
             views = [{"image": png_address(pixels), "caption": caption} for pixels, caption in self._views(image)]
-        classes = [{"name": one_line(name), "probability": share} for name, share in found]
-        return {"classes": classes, "views": views}
+        classes = [{"name": one_line(name), "probability": share} for name, share in answer.top(_TOP)[0]]
+        return {"classes": classes, "views": views, "unknown": answer.unknown is not None and bool(answer.unknown[0])}
 
     def _views(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:
         from vit_train.models.preprocessing import network_of, prepared

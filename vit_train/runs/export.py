@@ -12,6 +12,7 @@ from vit_train.console import put, say
 from vit_train.errors import ConfigError, VitTrainError
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
+from vit_train.rundir.unknown import rule_of
 from vit_train.runs.loading import load
 
 _NAMES = {"keras": "model.keras", "saved_model": "saved_model", "onnx": "model.onnx", "litert": "model.tflite"}
@@ -43,7 +44,7 @@ def export(run: RunDir, form: str, output: Path) -> None:
     """
     loaded, names = load(run)
     model = _with_probabilities(loaded, run)
-    from vit_train.runs.formats import FORMATS
+    from vit_train.runs.formats import FORMATS, outputs_of
 
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,8 @@ def export(run: RunDir, form: str, output: Path) -> None:
             FORMATS[form].write(model, names, part)
             for size in (1, 7):
                 images = np.random.default_rng(size).integers(0, 256, (size, *model.input_shape[1:]), dtype=np.uint8)
-                _require_equal(FORMATS[form].run(part, images), np.asarray(model(images, training=False)))
+                expected = {name: np.asarray(found) for name, found in outputs_of(model, images).items()}
+                _require_equal(FORMATS[form].run(part, images), expected)
             part.rename(output)
     except OSError as error:
         reason = error.strerror or error
@@ -63,7 +65,7 @@ def export(run: RunDir, form: str, output: Path) -> None:
 
 
 def _with_probabilities(model: Any, run: RunDir) -> Any:
-    """The model with a softmax at its end, in float32 throughout.
+    """The model with a softmax at its end, in float32 throughout; with a rule for unknown images, {name: output}.
 
     Weights are kept in float32 anyway: under bfloat16 only the policies of the layers say otherwise.
     """
@@ -73,9 +75,15 @@ def _with_probabilities(model: Any, run: RunDir) -> Any:
         model = keras.models.model_from_json(config.replace("mixed_bfloat16", "float32"))
         model.load_weights(run.model)
     probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
-    return keras.Model(model.input, probabilities, name=model.name)
+    if (rule := rule_of(model)) is None:
+        return keras.Model(model.input, probabilities, name=model.name)
+    from vit_train.models.preprocessing import ImageScore
+
+    scores = ImageScore(rule.score, dtype="float32", name="score")(model.output)
+    return keras.Model(model.input, {"probabilities": probabilities, "score": scores}, name=model.name)
 
 
-def _require_equal(found: np.ndarray, expected: np.ndarray) -> None:
-    if found.shape != expected.shape or not np.abs(found - expected).max() < _TOLERANCE:
-        raise ValueError("what it computes differs from the model's probabilities")
+def _require_equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    for name, values in expected.items():
+        if found[name].shape != values.shape or not np.abs(found[name] - values).max() < _TOLERANCE:
+            raise ValueError(f"what it computes differs from the model's {name}")

@@ -1,8 +1,10 @@
 """The formats of an export: writing each, and running it with its own runtime.
 
-`model` goes from uint8 images [B, H, W, 3] to float32 probabilities [B, K]; `names` are its K classes, in order.
+`model` goes from uint8 images [B, H, W, 3] to float32 probabilities [B, K] or, where it has a rule for unknown images,
+to {"probabilities": the same, "score": float32 [B]}; `names` are its K classes, in order.
 """
 
+import dataclasses
 import json
 import logging
 import tempfile
@@ -18,9 +20,11 @@ import tensorflow as tf
 
 from vit_train.machine.backend import stderr_held_back
 from vit_train.models.preprocessing import fit_of
+from vit_train.rundir.unknown import rule_of
 from vit_train.text import one_line
 
 Names = tuple[str, ...]
+Outputs = dict[str, np.ndarray]
 
 
 def write_keras(model: keras.Model, names: Names, path: Path) -> None:
@@ -28,29 +32,38 @@ def write_keras(model: keras.Model, names: Names, path: Path) -> None:
     model.save(path)
 
 
-def run_keras(path: Path, images: np.ndarray) -> np.ndarray:
-    """Probabilities by Keras."""
-    return np.asarray(keras.saving.load_model(path, compile=False).predict_on_batch(images))
+def run_keras(path: Path, images: np.ndarray) -> Outputs:
+    """The outputs by Keras."""
+    return outputs_of(keras.saving.load_model(path, compile=False), images)
 
 
 def write_saved_model(model: keras.Model, names: Names, path: Path) -> None:
-    """A TensorFlow SavedModel with the signatures `serving_default` (and `serve`, the same) and `class_names`."""
+    """A TensorFlow SavedModel with the signatures `serving_default` (and `serve`, the same) and `class_names`.
+
+    With a rule for unknown images there is `unknown`, too, which gives its parts.
+    """
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serve", _serve(model), input_signature=[_images(model)])
     archive.add_endpoint("class_names", lambda: {"class_names": tf.constant(names)}, input_signature=[])
+    if rule := rule_of(model):
+        parts = dataclasses.asdict(rule)
+        archive.add_endpoint(
+            "unknown", lambda: {name: tf.constant(value) for name, value in parts.items()}, input_signature=[]
+        )
     archive.write_out(path, verbose=False)
 
 
-def run_saved_model(path: Path, images: np.ndarray) -> np.ndarray:
-    """Probabilities by TensorFlow."""
+def run_saved_model(path: Path, images: np.ndarray) -> Outputs:
+    """The outputs by TensorFlow."""
     loaded = tf.saved_model.load(path)
-    return np.asarray(loaded.signatures["serving_default"](images=tf.constant(images))["probabilities"])
+    found = loaded.signatures["serving_default"](images=tf.constant(images))
+    return {name: np.asarray(values) for name, values in found.items()}
 
 
 def write_onnx(model: keras.Model, names: Names, path: Path) -> None:
     """An ONNX file of opset 18 whose metadata property class_names holds the names as a JSON list, and fit how
-    pictures become square."""
+    pictures become square; unknown is the rule for unknown images, in JSON, if there is one."""
     import onnx
     import tf2onnx
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -59,13 +72,17 @@ def write_onnx(model: keras.Model, names: Names, path: Path) -> None:
     function = tf.function(_serve(model), input_signature=[_images(model)]).get_concrete_function()
     frozen = convert_variables_to_constants_v2(function)
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it has to say shows when the file is run
+    outputs = sorted(function.structured_outputs)  # as the frozen function has them
     exported, _ = tf2onnx.convert.from_function(
-        tf.function(lambda images: {"probabilities": frozen(images)[0]}),
+        tf.function(lambda images: dict(zip(outputs, frozen(images), strict=True))),
         [_images(model)],
         opset=18,
         custom_op_handlers={"Erfc": (_erfc, [])},
     )
-    onnx.helper.set_model_props(exported, {"class_names": json.dumps(names, ensure_ascii=False), "fit": fit_of(model)})
+    rule = rule_of(model)
+    unknown = {"unknown": json.dumps(dataclasses.asdict(rule))} if rule else {}
+    properties = {"class_names": json.dumps(names, ensure_ascii=False), "fit": fit_of(model), **unknown}
+    onnx.helper.set_model_props(exported, properties)
     onnx.save(exported, path)
 
 
@@ -78,34 +95,46 @@ def _erfc(graph: Any, node: Any, name: str, _: list[Any]) -> None:
     graph.make_node("Sub", [one, erf], name=name, outputs=node.output, shapes=[shape], dtypes=[dtype])
 
 
-def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
-    """Probabilities by onnxruntime."""
+def run_onnx(path: Path, images: np.ndarray) -> Outputs:
+    """The outputs by onnxruntime."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(["probabilities"], {"images": images})[0])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"images": images}), strict=True))
 
 
 def write_litert(model: keras.Model, names: Names, path: Path) -> None:
-    """A LiteRT (TensorFlow Lite) file; labels.txt, a name a line, is attached as its metadata are: `unzip` finds it."""
+    """A LiteRT (TensorFlow Lite) file; labels.txt, a name a line, is attached as its metadata are: `unzip` finds it.
+
+    So is unknown.json, if there is a rule for unknown images.
+    """
     with tempfile.TemporaryDirectory() as folder:
         write_saved_model(model, names, Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("labels.txt", "".join(f"{one_line(name)}\n" for name in names))
+        if rule := rule_of(model):
+            file.writestr("unknown.json", json.dumps(dataclasses.asdict(rule)))
 
 
-def run_litert(path: Path, images: np.ndarray) -> np.ndarray:
-    """Probabilities by the LiteRT interpreter."""
+def run_litert(path: Path, images: np.ndarray) -> Outputs:
+    """The outputs by the LiteRT interpreter."""
     from ai_edge_litert.interpreter import Interpreter
 
     with stderr_held_back():  # it tells which delegate it made
-        return np.asarray(Interpreter(str(path)).get_signature_runner()(images=images)["probabilities"])
+        return dict(Interpreter(str(path)).get_signature_runner("serving_default")(images=images))
+
+
+def outputs_of(model: keras.Model, images: Any) -> dict[str, Any]:
+    """What the model computes, by name."""
+    found = model(images, training=False)
+    return found if isinstance(found, dict) else {"probabilities": found}
 
 
 def _serve(model: keras.Model) -> Any:
-    return lambda images: {"probabilities": model(images, training=False)}
+    return lambda images: outputs_of(model, images)
 
 
 def _images(model: keras.Model) -> tf.TensorSpec:
@@ -117,7 +146,7 @@ class Format:
     """How a model is written to a path, and how images give probabilities there."""
 
     write: Callable[[keras.Model, Names, Path], None]
-    run: Callable[[Path, np.ndarray], np.ndarray]
+    run: Callable[[Path, np.ndarray], Outputs]
 
 
 FORMATS = {

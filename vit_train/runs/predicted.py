@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +14,7 @@ from vit_train.config.dataset import Fit
 from vit_train.data.folder import SUFFIXES
 from vit_train.data.image_files import fitted, read_image_file
 from vit_train.errors import DataError
+from vit_train.rundir.unknown import rule_of, scores_of
 
 if TYPE_CHECKING:
     Picture: TypeAlias = str | os.PathLike[str] | npt.NDArray[np.uint8]
@@ -29,11 +30,15 @@ class Predicted:
     pictures: their paths; of arrays, which they are of all that was given, such as "array 0".
     class_names: of the K classes, in the order of the columns.
     probabilities: float32 [N, K], in [0, 1].
+    scores: float32 [N], by which a model with a rule for unknown pictures tells whether one is of none of its classes.
+    unknown: bool [N], whether it is. Both are None without such a rule.
     """
 
     pictures: tuple[str, ...]
     class_names: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32] | None = None
+    unknown: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -61,25 +66,46 @@ def predict(model: Any, pictures: "Picture | Iterable[Picture]") -> Predicted:
         if isinstance(batch, DataError):
             raise batch
         found.append(batch)
-    names = class_names_of(model)
-    probabilities = [batch.probabilities for batch in found] or [np.empty((0, len(names)), np.float32)]
-    return Predicted(tuple(name for batch in found for name in batch.pictures), names, np.concatenate(probabilities))
+    if not found:
+        names = class_names_of(model)
+        return _predicted(model, (), np.empty((0, len(names)), np.float32))
+    scores, unknown = (
+        None if found[0].scores is None else np.concatenate([getattr(batch, column) for batch in found])
+        for column in ("scores", "unknown")
+    )
+    probabilities = np.concatenate([batch.probabilities for batch in found])
+    pictures = tuple(name for batch in found for name in batch.pictures)
+    return Predicted(pictures, found[0].class_names, probabilities, scores, unknown)
 
 
 def batches(model: Any, pictures: "Picture | Iterable[Picture]") -> Iterator[Predicted | DataError]:
     """The same by and by, and between them an error for each picture that cannot be read."""
-    from keras import ops
-
-    from vit_train.models.preprocessing import class_names_of, fit_of
-
-    names = class_names_of(model)
-    _, height, width, _ = model.input_shape
-    for found in _read(pictures, height, width, fit_of(model)):
+    for found in images_of(model, pictures):
         if isinstance(found, DataError):
             yield found
         else:
             logits = model.predict_on_batch(np.stack([image for _, image in found]))
-            yield Predicted(tuple(name for name, _ in found), names, np.asarray(ops.softmax(logits)))
+            yield _predicted(model, tuple(name for name, _ in found), np.asarray(logits))
+
+
+def _predicted(model: Any, pictures: tuple[str, ...], logits: npt.NDArray[np.float32]) -> Predicted:
+    from keras import ops
+
+    from vit_train.models.preprocessing import class_names_of
+
+    found = Predicted(pictures, class_names_of(model), np.asarray(ops.softmax(logits)))
+    if (rule := rule_of(model)) is None or not pictures:
+        return found
+    scores = scores_of(rule.score, logits)
+    return replace(found, scores=scores, unknown=rule.refuses(scores))
+
+
+def images_of(model: Any, pictures: "Picture | Iterable[Picture]") -> Iterator[list[tuple[str, Images]] | DataError]:
+    """Batches of pictures' names and images as the model takes them, and between them errors."""
+    from vit_train.models.preprocessing import fit_of
+
+    _, height, width, _ = model.input_shape
+    return _read(pictures, height, width, fit_of(model))
 
 
 def _read(

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from vit_train.config.schema import Config
 from vit_train.console import put
 from vit_train.errors import ConfigError
 from vit_train.report.writer import Report
@@ -28,12 +29,16 @@ def repair(path: Path) -> Report:
     newest checkpoint is damaged, from the one before it. Raises ConfigError if the run has not come to its end, and
     CheckpointError if there is no sound checkpoint.
     """
+    return tell_again(path, f"vit-runs repair {path}", records.load_config(RunDir(path)))
+
+
+def tell_again(path: Path, command: str, config: Config) -> Report:
+    """The end of a run once more, with its config or one that differs in what cannot change its weights."""
     run = RunDir(path)
-    config = records.load_config(run)
     found, _ = checkpoint.load(run.checkpoints)
     rows = found.progress["rows"] if found else []
     if not (history.at_end(rows, config.train) or run.finished):
         raise ConfigError(f"{path}: has not come to its end; continue with vit-train {to_resume(path)}")
     from vit_train.run import train
 
-    return train(dataclasses.replace(config, resume=str(path)), f"vit-runs repair {path}")
+    return train(dataclasses.replace(config, resume=str(path)), command)

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from vit_train.config.training import EvaluateConfig
 from vit_train.rundir.predictions import Predictions, join
+from vit_train.rundir.unknown import Rule, scores_of, threshold_for
 
 PLACES = 5
 
@@ -49,4 +51,18 @@ def from_logits(logits: np.ndarray, labels: np.ndarray) -> Predictions:
         true_probabilities=probabilities[rows, labels].astype(np.float32),
         losses=-log_probabilities[rows, labels].astype(np.float32),
         briers=((probabilities - truth) ** 2).sum(axis=1).astype(np.float32),
+        energies=-scores_of("energy", logits),
     )
+
+
+def set_rule(model: Any, validation: Iterable[tuple[np.ndarray, np.ndarray]], config: EvaluateConfig) -> Rule | None:
+    """Gives a model with preprocessing the rule that the config asks for, if any, and returns it.
+
+    Its threshold is the one that refuses the wanted fraction of the `validation` images.
+    """
+    if config.unknown == "none":
+        return None
+    scores = predict(model, validation).scores(config.unknown)
+    rule = Rule(config.unknown, threshold_for(scores, config.false_alarms), config.false_alarms)
+    model.get_layer("class_names").unknown = rule
+    return rule
