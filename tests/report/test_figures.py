@@ -1,5 +1,7 @@
 """What figures show, read from matplotlib's objects: the right numbers and images in the right places."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from vit_train.data.images import Examples
 from vit_train.data.superclasses import CIFAR100, superclasses_of
 from vit_train.report.calibration import draw_reliability
 from vit_train.report.canvas import mosaic, shorten
-from vit_train.report.confusion import draw_confusion
+from vit_train.report.confusion import draw_confusion, order_by_confusion, write_confusion
 from vit_train.report.curves import draw_curves
 from vit_train.report.inside import draw_attention, draw_filters, draw_positions, patch_size
 from vit_train.report.samples import draw_augmentation, draw_mistakes, draw_patches, draw_right
@@ -69,6 +71,32 @@ def test_a_hundred_classes_stand_by_superclass():
     assert axes.images[0].get_array()[row, column] == pytest.approx(expected)
     assert len(axes.patches) == 20
     assert not axes.texts
+
+
+def test_many_classes_stand_beside_those_that_they_are_taken_for():
+    """Blocks of classes that are confused among themselves, with their labels shuffled."""
+    kinds = np.random.default_rng(0).permutation(np.repeat(np.arange(6), 4))
+    matrix = 50 * np.eye(24, dtype=int) + 10 * (kinds[:, None] == kinds) + (np.arange(24) == 3)
+    order = order_by_confusion(matrix)
+    assert sorted(order) == list(range(24))
+    assert np.count_nonzero(np.diff(kinds[order])) == 5
+    names = [f"class {index}" for index in range(24)]
+    axes = draw_confusion(matrix, names).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [names[index] for index in order]
+    matrix[5] = 0  # a class without images
+    assert sorted(order_by_confusion(matrix)) == list(range(24))
+
+
+def test_the_matrix_is_a_file_too(tmp_path):
+    write_confusion(np.array([[9, 1], [2, 8]]), ("=cat", "dog, wolf"), tmp_path / "confusion.csv")
+    rows = list(csv.reader((tmp_path / "confusion.csv").open(newline="")))
+    assert rows == [["true class", "'=cat", "dog, wolf"], ["'=cat", "9", "1"], ["dog, wolf", "2", "8"]]
+
+
+def test_curves_differ_without_colour():
+    training, validation, _ = draw_curves(rows(3), 1).axes[0].get_lines()
+    for look in ("linestyle", "marker"):
+        assert getattr(training, f"get_{look}")() != getattr(validation, f"get_{look}")()
 
 
 def test_the_reliability_diagram_has_the_bins():

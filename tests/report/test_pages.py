@@ -15,7 +15,7 @@ NAMES = ("cat", "dog|wolf", "<script>alert(1)</script>", "été")
 class Page(html.parser.HTMLParser):
     """Collects tags, checks that they are closed in order, and keeps the rows of tables."""
 
-    VOID = ("meta", "img", "br")
+    VOID = ("meta", "img", "br", "input")
 
     def __init__(self, text):
         super().__init__()
@@ -74,8 +74,9 @@ def test_the_page_needs_nothing_else(pages):
     text = pages()[0]
     page = Page(text)
     assert not [tag for tag, _ in page.tags if tag in ("link", "iframe", "object")]
-    addresses = [values.get("src", "data:") + values.get("href", "#") for _, values in page.tags]
-    assert all(re.match(r"data:[^#]*#", address) for address in addresses)
+    assert all(values["src"].startswith("data:") for _, values in page.tags if "src" in values)
+    links = [values["href"] for _, values in page.tags if "href" in values]
+    assert all(re.fullmatch(r"#\w+|[\w/]+\.(png|csv)", link) for link in links)  # a section, or a file of the run
     assert "url(" not in text
     assert "http" not in text.replace("http-equiv", "")
 
@@ -83,7 +84,7 @@ def test_the_page_needs_nothing_else(pages):
 def test_every_image_has_a_text_and_every_section_a_heading(pages):
     page = Page(pages()[0])
     assert all(values["alt"] for tag, values in page.tags if tag == "img")
-    links = {values["href"][1:] for tag, values in page.tags if tag == "a"}
+    links = {values["href"][1:] for tag, values in page.tags if tag == "a" and values["href"].startswith("#")}
     assert links == {values["id"] for tag, values in page.tags if tag == "section"}
 
 
@@ -156,3 +157,19 @@ def test_before_the_first_epoch_there_is_a_page_too(pages):
 def test_notes_are_told(pages):
     for page in pages(notes=["attention.png could not be made (ValueError: no)"])[:2]:
         assert "attention.png could not be made (ValueError: no)" in page
+
+
+def test_each_figure_leads_to_its_picture_and_its_numbers(tmp_path, tensorflow):
+    from vit_train.report import story
+
+    run, config, report = run_of(tmp_path, [f"class {index}" for index in range(30)], 3, "dataset=digits")
+    assert not story.tell(dataclasses.replace(report, status="completed"), run, config)
+    page = Page(run.report_html.read_text())
+    links = [values["href"] for tag, values in page.tags if tag == "a" and not values["href"].startswith("#")]
+    assert links == [
+        *("figures/curves.png", "history.csv"),
+        *("figures/confusion.png", "figures/confusion.csv"),
+        *("figures/reliability.png", "predictions.csv"),
+    ]
+    assert all((run.path / link).is_file() for link in links)
+    assert len([tag for tag, values in page.tags if tag == "input"]) == 1  # to see the matrix in its own size

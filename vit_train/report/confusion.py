@@ -1,29 +1,42 @@
 """Which classes are taken for which."""
 
+import csv
+import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
 from vit_train.data.superclasses import Superclasses
+from vit_train.files import replace_file
 from vit_train.report.canvas import GREY, figure, shorten
+from vit_train.text import csv_cell
 
 NUMBERED = 20  # up to so many classes the cells have room for numbers
+_ORDERED = 500  # up to so many it takes seconds at most to find the best order of the leaves
 
 
 def draw_confusion(matrix: np.ndarray, class_names: Sequence[str], superclasses: Superclasses | None = None) -> Figure:
     """The fraction of each class's images by predicted class; `matrix` counts images [K, K], true class by predicted.
 
-    Classes are in the order of their labels or, if there are superclasses, superclass by superclass.
+    Classes are in the order of their labels; if they are many, superclass by superclass or, without superclasses, those
+    beside each other that are taken for each other.
     """
     classes = len(class_names)
-    order = np.arange(classes) if superclasses is None else np.argsort(superclasses.index, kind="stable")
+    order: Any = np.arange(classes)
+    if superclasses is not None:
+        order = np.argsort(superclasses.index, kind="stable")
+    elif classes > NUMBERED:
+        order = order_by_confusion(matrix)
     support = matrix.sum(axis=1, keepdims=True)
     shares = (100 * matrix / np.maximum(support, 1))[np.ix_(order, order)]
-    side = 7 if classes <= NUMBERED else 12
+    side = 7.0 if classes <= NUMBERED else float(np.clip(0.14 * classes, 12, 40))
     drawn = figure("Confusion matrix", side + 1, side)
     axes = drawn.subplots()
     # The root makes rare confusions visible beside the diagonal.
@@ -39,8 +52,32 @@ def draw_confusion(matrix: np.ndarray, class_names: Sequence[str], superclasses:
     return drawn
 
 
+def order_by_confusion(matrix: np.ndarray) -> np.ndarray:
+    """The classes of a matrix as of `draw_confusion`, such that those that are confused stand together: int [K].
+
+    They are the leaves of a hierarchical clustering by average linkage, where two classes are the nearer, the larger
+    the fraction of their images that is taken for the other one.
+    """
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    apart = 1 - (shares + shares.T) / 2
+    np.fill_diagonal(apart, 0)
+    tree = linkage(squareform(apart), "average", optimal_ordering=len(matrix) <= _ORDERED)
+    order: np.ndarray = leaves_list(tree)
+    return order
+
+
+def write_confusion(matrix: np.ndarray, class_names: Sequence[str], path: Path) -> None:
+    """A CSV file with a row for each true class, and in it the number of images by predicted class."""
+    names = [csv_cell(name) for name in class_names]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["true class", *names])
+    writer.writerows([name, *row] for name, row in zip(names, matrix.tolist(), strict=True))
+    replace_file(path, text.getvalue())
+
+
 def _name_classes(axes: Any, names: list[str]) -> None:
-    size = float(np.clip(600 / len(names), 4, 9))
+    size = float(np.clip(600 / len(names), 5, 9))
     rotation = 90 if max(map(len, names)) > 3 else 0
     axes.set_xticks(range(len(names)), names, rotation=rotation, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)

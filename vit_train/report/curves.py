@@ -17,12 +17,13 @@ def draw_curves(rows: Sequence[Row], best_epoch: int) -> Figure:
     panels = drawn.subplot_mosaic([["loss", "accuracy", "top5_accuracy"], ["rate"] * 3], height_ratios=[3, 1])
     labels = {"loss": "cross-entropy in nats", "accuracy": "accuracy", "top5_accuracy": "top-5 accuracy"}
     for name, label in labels.items():
-        _line(panels[name], rows, name, BLUE, "training")
-        _line(panels[name], rows, f"val_{name}", ORANGE, "validation")
+        # Told apart without colour, too: validation is solid, as where runs are compared.
+        _line(panels[name], rows, name, BLUE, "training", "--", "o")
+        _line(panels[name], rows, f"val_{name}", ORANGE, "validation", "-", "s")
         panels[name].set_title(label)
         if name != "loss":
             panels[name].yaxis.set_major_formatter(PercentFormatter(1))
-    _line(panels["rate"], rows, "learning_rate", GREY, "learning rate")
+    _line(panels["rate"], rows, "learning_rate", GREY, "learning rate", "-", "o")
     panels["rate"].set(title="learning rate of the epoch's last step")
     panels["rate"].set_ylim(bottom=0)
     panels["rate"].yaxis.set_major_formatter(StrMethodFormatter("{x:.2g}"))
@@ -35,7 +36,7 @@ def draw_curves(rows: Sequence[Row], best_epoch: int) -> Figure:
     return drawn
 
 
-def _line(axes: Any, rows: Sequence[Row], name: str, colour: str, label: str) -> None:
-    marker = "o" if len(rows) < 20 else ""
+def _line(axes: Any, rows: Sequence[Row], name: str, colour: str, label: str, line: str, marker: str) -> None:
     epochs, values = [row["epoch"] for row in rows], [row.get(name, math.nan) for row in rows]
-    axes.plot(epochs, values, label=label, color=colour, marker=marker, markersize=3, linewidth=1.5)
+    style = {"color": colour, "linestyle": line, "marker": marker, "markevery": math.ceil(len(rows) / 20)}
+    axes.plot(epochs, values, label=label, markersize=3.5, linewidth=1.5, **style)

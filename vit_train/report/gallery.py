@@ -18,7 +18,7 @@ from vit_train.files import written_beside
 from vit_train.models.preprocessing import network_of, prepared
 from vit_train.report import canvas, inside, samples
 from vit_train.report.calibration import draw_reliability
-from vit_train.report.confusion import draw_confusion
+from vit_train.report.confusion import draw_confusion, write_confusion
 from vit_train.report.curves import draw_curves
 from vit_train.report.scores import calibration, confusion
 from vit_train.report.writer import Report
@@ -42,6 +42,8 @@ def draw(
     if training is not None:
         drawings.append(("augmentation", lambda: samples.draw_augmentation(training, config)))
     tasks = [(run.figures / f"{name}.png", partial(canvas.save, make)) for name, make in drawings]
+    if report.test is not None:
+        tasks.append((run.figures / "confusion.csv", partial(_write_confusion, report, run)))
     if model is not None:
         tasks += [(run.figures / name, partial(write_model, model)) for name in ("model.txt", "model.png")]
     return [note for path, task in tasks if (note := attempt(path, task))]
@@ -77,6 +79,11 @@ def _of_results(report: Report, run: RunDir, test: ImageSource | None) -> Iterat
     if test is not None:
         yield "right", lambda: samples.draw_right(found(), test, names)
         yield "mistakes", lambda: samples.draw_mistakes(found(), test, names)
+
+
+def _write_confusion(report: Report, run: RunDir, path: Path) -> None:
+    names = report.class_names
+    write_confusion(confusion(records.read_predictions(run), len(names)), names, path)
 
 
 def _of_model(report: Report, run: RunDir, model: Any, test: ImageSource | None) -> Iterator[Drawing]:

@@ -11,6 +11,7 @@ from vit_train.rundir.history import Row
 _PANELS = (("loss", "loss (nats)"), ("accuracy", "accuracy (%)"))
 
 _TICKS = (1, 2, 5, 10, 20, 50, 100)
+_MARKERS = "os^Dv*PX"  # of the runs in turn, so that they differ without colour
 _FORMATS = ("png", "jpg", "jpeg", "svg", "pdf", "webp")
 
 
@@ -58,6 +59,8 @@ def plot_curves(runs: Mapping[str, Sequence[Row]], path: Path, early: bool = Fal
 def _draw(axes: Any, runs: Mapping[str, Sequence[Row]], column: str) -> None:
     scale = 100 if column == "accuracy" else 1
     for index, (name, rows) in enumerate(runs.items()):
-        epochs, style = [row["epoch"] for row in rows], f"C{index}."  # a run of one epoch is a point, not a line
-        axes.plot(epochs, [row.get(f"val_{column}", math.nan) * scale for row in rows], f"{style}-", label=name)
-        axes.plot(epochs, [row.get(column, math.nan) * scale for row in rows], f"{style}--", alpha=0.5)
+        epochs = [row["epoch"] for row in rows]
+        style: dict[str, Any] = {"color": f"C{index}", "marker": _MARKERS[index % len(_MARKERS)], "markersize": 4}
+        style["markevery"] = math.ceil(len(rows) / 20)  # a run of one epoch is a point, not a line
+        axes.plot(epochs, [row.get(f"val_{column}", math.nan) * scale for row in rows], label=name, **style)
+        axes.plot(epochs, [row.get(column, math.nan) * scale for row in rows], linestyle="--", alpha=0.5, **style)
