@@ -15,7 +15,7 @@ KEYS = """
 dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.imbalance dataset.validation
 dataset.folds dataset.fold dataset.sampling
 dataset.max_pixels
-dataset.fit dataset.path_column dataset.label_column dataset.split_column
+dataset.fit dataset.cache dataset.path_column dataset.label_column dataset.split_column
 dataset.group
 dataset.exclude
 augment.flip augment.rotation augment.zoom augment.shear augment.translate augment.crop_padding augment.crop_scale

@@ -101,6 +101,7 @@ ELSEWHERE = {
     "resume",
     "dataset.max_pixels",
     "dataset.fit",  # test_image_files.py
+    "dataset.cache",  # test_picture_cache.py
     "dataset.exclude",  # test_exclude.py
     "dataset.group",  # test_folds.py
     *(f"dataset.{kind}_column" for kind in ("path", "label", "split")),  # test_table.py

@@ -75,6 +75,11 @@ class DatasetConfig(AnyDatasetConfig):
         "side, squash changes the proportions",
         absent="crop",
     )
+    cache: float | None = key(
+        "gigabytes on the disk for pictures in the size that the model takes, so that large ones are decoded once, and "
+        "not in each epoch; null keeps none",
+        absent=None, above=0, affects_result=False,
+    )  # fmt: skip
     path_column: str | None = key(
         "column of dataset=table or hf with the pictures or their paths, relative to the table; null takes path, "
         "file, image, ...",
@@ -106,6 +111,8 @@ class DatasetConfig(AnyDatasetConfig):
             )
         if self.group is not None:
             self._require_group(self.group)
+        if self.cache is not None and self.name not in ("folder", "table"):
+            raise ConfigError(f"dataset.cache={self.cache:g}: is for dataset=folder and table, not for {self.name}")
         if self.exclude is not None and self.name not in ("folder", "table"):
             raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset=folder and table, not for {self.name}")
         if self.name in _OWN and self.root is None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vit_train.console import say
+from vit_train.data import kept
 from vit_train.files import cache_folder, written_beside
 
 LIMIT = 10 * 2**30  # bytes of all features together; those that were not used for the longest time go first
@@ -37,16 +38,11 @@ def write(key: str, features: Features) -> None:
         folder().mkdir(parents=True, exist_ok=True)
         with written_beside(folder() / f"{key}.npz") as part:
             np.savez(part, training=features[0], validation=features[1])
-        kept = 0
-        for path in reversed(entries()):
-            kept += path.stat().st_size
-            if kept > LIMIT:
-                path.unlink()
+        kept.trim(folder(), LIMIT)
     except (OSError, RuntimeError) as error:
         say(f"note: the features are not kept for later runs ({error})")
 
 
 def entries() -> list[Path]:
     """The files, the one that was not used for the longest time first; raises OSError if they cannot be looked at."""
-    found = folder().glob("*.npz")
-    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)
+    return kept.entries(folder())

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from vit_train.config.dataset import Fit
 from vit_train.data.images import Indices
+from vit_train.data.picture_cache import PictureCache
 from vit_train.errors import DataError
 
 # What a file is tells its content, not its name. Pillow knows more formats; some of them start other programs.
@@ -144,6 +145,7 @@ class ImageFiles:
     size: tuple[int, int]
     max_pixels: int = MAX_PIXELS  # this and the next as of `read_image_file`
     fit: Fit = "crop"
+    cache: PictureCache | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -154,13 +156,20 @@ class ImageFiles:
 
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """The pictures at `indices`; raises DataError, naming the file, if one is no longer there or sound."""
-        paths = map(Path, self.paths[indices])
-        return np.stack([read_image_file(path, *self.size, self.max_pixels, self.fit) for path in paths])
+        return np.stack([self._pixels(Path(path)) for path in self.paths[indices]])
+
+    def _pixels(self, path: Path) -> npt.NDArray[np.uint8]:
+        def read() -> npt.NDArray[np.uint8]:
+            return read_image_file(path, *self.size, self.max_pixels, self.fit)
+
+        if self.cache is None:
+            return read()
+        return self.cache.pixels(path, (self.max_pixels, self.fit), (*self.size, 3), read)
 
     def look(self, row: int) -> tuple[npt.NDArray[np.uint8], bytes]:
         """A picture, uint8 [H, W, 3], and the sha256 of its file; raises DataError as `read` does."""
         path = Path(self.paths[row])
-        pixels = read_image_file(path, *self.size, self.max_pixels, self.fit)
+        pixels = self._pixels(path)
         try:
             with path.open("rb") as file:
                 return pixels, hashlib.file_digest(file, "sha256").digest()

@@ -15,6 +15,7 @@ from vit_train.data.folds import distribute, together
 from vit_train.data.image_files import ImageFiles
 from vit_train.data.images import Dataset, ImageSource
 from vit_train.data.packed import Packed, PackedImages
+from vit_train.data.picture_cache import PictureCache
 from vit_train.errors import DataError
 
 # What the parts are called, the best name first; where there is no test set, the validation set is it.
@@ -39,14 +40,18 @@ class Listing:
 
 
 def read_listing(listing: Listing, options: DatasetConfig, side: int) -> Dataset:
-    """The data set of these pictures, fitted to `side` x `side`; raises DataError, naming one that is bad."""
+    """The data set of these pictures, fitted to `side` x `side`; raises DataError, naming one that is bad.
+
+    With dataset.cache their files' pixels are kept on the disk; those of what is packed are not.
+    """
     max_pixels, fit = options.max_pixels, options.fit
     paths, labels, packed = listing.paths, listing.labels, listing.packed
     called, size = np.array(paths, object), (side, side)
     none = np.zeros((len(paths), 2, 3), np.int64)
     pictures: ImageFiles | PackedImages
     if packed is None:
-        pictures = ImageFiles(called, labels, none, size, max_pixels, fit)
+        kept = PictureCache(int(options.cache * 1e9)) if options.cache else None
+        pictures = ImageFiles(called, labels, none, size, max_pixels, fit, kept)
     else:
         pictures = PackedImages(packed, called, labels, none, size, max_pixels, fit)
     try:

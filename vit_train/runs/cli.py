@@ -137,7 +137,7 @@ def _add_others(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument("--empty-bin", action="store_true", help="delete the runs in the bin for good")
     verb.add_argument("--yes", action="store_true", help="do it")
 
-    verb = _add(verbs, "cache", "cache", "features of frozen models that runs keep for later ones, and their size")
+    verb = _add(verbs, "cache", "cache", "features and pictures that runs keep for later ones, and their size")
     verb.add_argument("--clear", action="store_true", help="remove them")
 
 
