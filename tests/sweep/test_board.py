@@ -67,3 +67,31 @@ def test_the_terminal_has_table_spread_and_failures(planned, ran, capsys):
     assert ["2", "2", "75.00%", "50.00%", "2,025", "0:01:01"] in lines
     assert ["2", "62.50%", "17.68%", "37.50%", "17.68%"] in lines
     assert stderr.startswith("vit-train: run 3 (seed=3): <gone> & lost; log: ")
+
+
+def test_while_it_runs_the_page_says_so_and_is_written_again(planned, ran):
+    sweep = planned("seed=1,2,3")
+    shown = []
+    renew = board.renewed(sweep, lambda: shown.append(1))
+    renew()
+    assert not (sweep.path / "sweep.html").exists()
+    ran(sweep, sweep.jobs[0], [0.5], test=0.5)
+    sweep.jobs[0].state, sweep.jobs[0].result = "completed", results.result(sweep.run(sweep.jobs[0]))
+    renew()
+    text = (sweep.path / "sweep.html").read_text()
+    assert 'http-equiv="refresh"' in text
+    assert "about 0:02:02 (h:mm:ss) are left" in text
+    assert len(shown) == 2
+    for job in sweep.jobs:
+        job.state = "failed"
+    board.write(sweep)
+    assert "refresh" not in (sweep.path / "sweep.html").read_text()
+
+
+def test_columns_are_sorted_by_size(planned, ran):
+    page = finished(planned("optimizer.learning_rate=1e-3,0.01,0.1"), ran).path.joinpath("sweep.html").read_text()
+    values = re.findall(r'data-value="([^"]*)"', page)
+    effect, best, other = values[:5], values[5:11], values[11:]
+    assert effect == ["0.01", "0.001", "+25.00", "", "1"]
+    assert best == ["2", "0.01", "75.00", "50.00", "2025", "61"]
+    assert other == ["1", "0.001", "50.00", "25.00", "2025", "61"]

@@ -20,7 +20,7 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_for_each_change(planned, c
     assert lines[0].startswith("[1/4] seed=1, patch_size=3: failed: model.patch_size=3: does not divide")
     assert lines[2:] == [
         "[2/4] seed=1, patch_size=4: running",
-        "[2/4] seed=1, patch_size=4: completed, 50.00% on validation, 0:01:01",
+        "[2/4] seed=1, patch_size=4: completed, 50.00% on validation, 0:01:01; about 0:01:01 left",
     ]
 
 

@@ -1,6 +1,7 @@
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.colors import to_rgb
 
 from vit_train.sweep import figures
 from vit_train.sweep.figures import Scale
@@ -36,8 +37,12 @@ def test_each_picture_is_svg_and_shows_every_job(planned):
         job.result = {"validation_accuracy": job.number / 10}
     for picture in figures.draw(sweep.keys, sweep.jobs):
         assert ElementTree.fromstring(picture).tag.endswith("svg")
-    lines, *marks = figures.parallel_coordinates(sweep.keys, sweep.jobs).axes[0].lines[:5]
-    assert [len(line.get_xdata()) for line in (lines, *marks[:3])] == [3] * 4
+    drawn = figures.parallel_coordinates(sweep.keys, sweep.jobs).axes[0].lines
+    assert [len(line.get_xdata()) for line in drawn[:8]] == [3, 1] * 4
+    luminance = [
+        0.3 * red + 0.6 * green + 0.1 * blue for red, green, blue in (to_rgb(each.get_color()) for each in drawn[:8:2])
+    ]
+    assert luminance == sorted(luminance, reverse=True)  # the best, drawn last, is the darkest
     points = figures.against("model.depth", sweep.jobs).axes[0].lines
     assert [list(line.get_ydata()) for line in points] == [[10, 20], [30, 40], [15, 35]]
 
@@ -47,3 +52,13 @@ def test_runs_that_are_all_alike_can_be_drawn(planned):
     for job in sweep.jobs:
         job.result = {"validation_accuracy": 0.5}
     assert len(figures.draw(sweep.keys, sweep.jobs)) == 2
+
+
+def test_seeds_are_points_and_no_axis_unless_nothing_else_varies(planned):
+    sweep = planned("model.depth=1,2", "seed=1,2")
+    for job in sweep.jobs:
+        job.result = {"validation_accuracy": job.number / 10}
+    assert len(figures.draw(sweep.keys, sweep.jobs)) == 2
+    points = figures.against("model.depth", sweep.jobs).axes[0]
+    assert [list(line.get_ydata()) for line in points.lines[:2]] == [[10, 20], [30, 40]]
+    assert points.get_xlabel() == "depth"

@@ -3,6 +3,10 @@
 import csv
 import dataclasses
 import io
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
 
 from vit_train.console import print_table, put, say_error, stdout
 from vit_train.errors import CheckpointError
@@ -24,6 +28,7 @@ from vit_train.text import csv_cell
 
 _FIGURES = ("validation_accuracy", "test_accuracy", "parameters", "seconds", "best_epoch")
 _SHOWN = 20  # in the terminal
+_SECONDS_BETWEEN_PAGES = 30.0
 
 
 def write(sweep: Sweep) -> None:
@@ -37,6 +42,22 @@ def write(sweep: Sweep) -> None:
         out_of_fold.write(sweep)
     except OSError as error:
         raise CheckpointError(f"{sweep.path}: cannot be written to ({error.strerror})") from error
+
+
+def renewed(sweep: Sweep, show: Callable[[], None]) -> Callable[[], None]:
+    """Does `show`, and writes sweep.html again some time after a job has ended: drawing takes a second."""
+    seen, written = 0, -math.inf
+
+    def both() -> None:
+        nonlocal seen, written
+        show()
+        ended = sum(job.state in ("completed", "failed", "pruned") for job in sweep.jobs)
+        if ended != seen and time.monotonic() - written >= _SECONDS_BETWEEN_PAGES:
+            seen, written = ended, time.monotonic()
+            with suppress(OSError):  # the last one says so
+                replace_file(sweep.path / "sweep.html", page.render(sweep, running=True))
+
+    return both
 
 
 def _csv(sweep: Sweep) -> str:

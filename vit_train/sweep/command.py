@@ -41,8 +41,9 @@ def _run(sweep: Sweep, jobs: int, launcher: Launcher) -> int:
     search = _optuna().Bayesian(sweep) if sweep.trials else None
     pool = Pool(sweep, launcher.shares(jobs), launcher, search)
     with display(sweep) as show:
-        number = pool.run(show)
+        number = pool.run(board.renewed(sweep, show))
     if number is not None:
+        board.write(sweep)  # or its page would say that it is running
         say(f"the sweep is stopped; continue with: {command('-m', setting('sweep.resume', sweep.path))}")
         return 128 + number
     board.write(sweep)

@@ -54,7 +54,8 @@ class Lines:
         for job in self.sweep.jobs:
             if job.state != self.states.get(job.number, "waiting"):
                 self.states[job.number] = job.state
-                say(f"[{job.number}/{self.sweep.total}] {job.name}: {_news(job)}")
+                left = _left(self.sweep) if job.state == "completed" else ""
+                say(f"[{job.number}/{self.sweep.total}] {job.name}: {_news(job)}{left}")
 
 
 def _news(job: Job) -> str:
@@ -62,6 +63,12 @@ def _news(job: Job) -> str:
         found = job.result
         return f"completed, {found['validation_accuracy']:.2%} on validation, {duration(found['seconds'])}"
     return f"{job.state}: {job.reason}" if job.reason else job.state
+
+
+def _left(sweep: Sweep) -> str:
+    """What is left of all of it, if anything is and it is known."""
+    seconds = results.seconds_left(sweep)
+    return f"; about {duration(seconds)} left" if seconds else ""
 
 
 class LiveTable:
@@ -90,7 +97,8 @@ class LiveTable:
         for job in shown:
             table.add_row(*self._row(job))
         counts["waiting"] += self.sweep.total - len(jobs)
-        return Group(table, Text(", ".join(f"{count} {state}" for state, count in counts.items() if count)))
+        parts = [f"{count} {state}" for state, count in counts.items() if count]
+        return Group(table, Text(", ".join(parts) + _left(self.sweep)))
 
     def _row(self, job: Job) -> list[str | Text]:
         progress = self._progress(job)

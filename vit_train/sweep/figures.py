@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from vit_train.report.canvas import BLUE, GREY, legible, style
 from vit_train.sweep.plan import Job
-from vit_train.sweep.ranking import labels
+from vit_train.sweep.ranking import REPEATED, labels, name_of
 
-_COLOURS = matplotlib.colormaps["viridis"]
+_COLOURS = matplotlib.colormaps["viridis_r"]  # from pale to dark, so that the best are what one sees
 _MOST_TICKS = 8  # of values that a list gave; a search has as many values as runs, and gets these in between:
 _TICKS = 5
 _APART = 0.06  # how far lines through the same value are drawn from each other, as a fraction of the axis
@@ -72,13 +72,17 @@ def _off_centre(places: Sequence[float]) -> float:
 
 
 def draw(keys: Sequence[str], jobs: Sequence[Job]) -> list[str]:
-    """SVGs of at least one job: parallel coordinates, then one plot for each key."""
+    """SVGs of at least one job: parallel coordinates, then one plot for each key.
+
+    Seeds and folds are the points of these plots, and no axis of their own unless nothing else varies.
+    """
+    keys = [key for key in keys if key not in REPEATED] or keys
     with matplotlib.rc_context({**style(), "svg.hashsalt": "sweep"}):
         return [_svg(parallel_coordinates(keys, jobs)), *(_svg(against(key, jobs)) for key in keys)]
 
 
 def parallel_coordinates(keys: Sequence[str], jobs: Sequence[Job]) -> Figure:
-    """A line for each job through its values, coloured by validation accuracy, the best one on top."""
+    """A line for each job through its values, coloured by validation accuracy, with a point there; the best on top."""
     accuracies = [100 * job.result["validation_accuracy"] for job in jobs]
     low, high = min(accuracies), max(accuracies)
     if low == high:
@@ -90,12 +94,14 @@ def parallel_coordinates(keys: Sequence[str], jobs: Sequence[Job]) -> Figure:
         share = (accuracy - low) / (high - low)
         apart = (share - 0.5) * _APART
         heights = [scale.share(scale.place(job.varied[key])) + apart for key, scale in zip(keys, scales, strict=True)]
-        axes.plot([*heights, share], color=_COLOURS(0.95 * share), alpha=0.8, linewidth=1.6)
+        colour = _COLOURS(0.1 + 0.9 * share)  # its first colours are too pale for white paper
+        axes.plot([*heights, share], color=colour, alpha=0.8, linewidth=1.2 + share)
+        axes.plot(len(keys), share, "o", color=colour, markersize=4)
     for index, scale in enumerate(scales):
         _upright(axes, index, [(scale.share(place), text) for place, text in scale.ticks()])
     steps = np.linspace(low, high, 5)
     _upright(axes, len(keys), [((step - low) / (high - low), f"{step:.1f}") for step in steps])
-    axes.set_xticks(range(len(keys) + 1), [*map(legible, labels(keys)), "validation accuracy (%)"])
+    axes.set_xticks(range(len(keys) + 1), [*map(_said, labels(keys)), "validation accuracy (%)"])
     axes.set(yticks=[], xlim=(-0.35, len(keys) + 0.35))
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -124,10 +130,15 @@ def against(key: str, jobs: Sequence[Job]) -> Figure:
         axes.plot(scale.places, means, "-" if scale.numbers else "_", markersize=24, color=GREY, zorder=0)
     places, texts = zip(*scale.ticks(), strict=True)
     axes.set_xticks(places, [legible(text) for text in texts])
-    axes.set(xlabel=legible(key) + (", logarithmic" if scale.logarithmic else ""), ylabel="validation accuracy (%)")
+    name = _said(key.split(".")[-1])
+    axes.set(xlabel=name + (", logarithmic" if scale.logarithmic else ""), ylabel="validation accuracy (%)")
     axes.grid(axis="y", color="#e4e4e4")
     axes.margins(x=0.1)
     return figure
+
+
+def _said(label: str) -> str:
+    return legible(name_of(label))
 
 
 def _svg(figure: Figure) -> str:

@@ -1,14 +1,19 @@
 """sweep.html: one file with everything in it, that needs no network."""
 
 import base64
+import math
+import re
 import shlex
 
 import jinja2
 
+from vit_train.console import duration
 from vit_train.sweep import figures
+from vit_train.sweep.effects import effect_table, effects
 from vit_train.sweep.plan import Job, Sweep
 from vit_train.sweep.ranking import (
     FOLDS_NOTE,
+    REPEATED,
     job_table,
     ranked,
     search_summary,
@@ -17,13 +22,14 @@ from vit_train.sweep.ranking import (
     unfinished,
     why,
 )
+from vit_train.sweep.results import seconds_left
 from vit_train.text import for_html
 
 
-def render(sweep: Sweep) -> str:
-    """The page as HTML."""
+def render(sweep: Sweep, running: bool = False) -> str:
+    """The page as HTML; while the sweep is `running` it says how long it takes, and loads itself again."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vit_train", "sweep"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader("vit_train", room) for room in ("sweep", "report")]),
         autoescape=True,
         finalize=for_html,
         undefined=jinja2.StrictUndefined,
@@ -34,6 +40,8 @@ def render(sweep: Sweep) -> str:
     pictures = figures.draw(sweep.keys, jobs) if jobs and sweep.keys else []
     config = ["--config", sweep.config] if sweep.config else []
     trials = [f"sweep.trials={sweep.trials}"] if sweep.trials else []
+    environment.filters |= {"size": _size, "duration": duration}
+    differences = effects(sweep)
     return environment.get_template("sweep.html.j2").render(
         command=shlex.join(["vit-train", "-m", *config, *trials, *sweep.overrides]),
         sweep=sweep,
@@ -44,8 +52,12 @@ def render(sweep: Sweep) -> str:
         spreads=spread_table(found) if found else None,
         text_columns=len(found[0].varied) if found else 0,
         links=[_link(sweep, job) for job in jobs],
-        unfinished=unfinished(sweep),
+        unfinished=[job for job in unfinished(sweep) if not (running and job.state in ("running", "waiting"))],
         why=lambda job: why(sweep, job),
+        effects=effect_table(differences) if differences else None,
+        varied=[key for key in sweep.keys if key not in REPEATED] or sweep.keys,
+        running=running,
+        left=seconds_left(sweep),
         pictures=[base64.b64encode(picture.encode()).decode() for picture in pictures],
     )
 
@@ -60,6 +72,18 @@ def _title(sweep: Sweep) -> str:
         half = found[0].validation_interval
         return f"{text}, {found[0].validation_mean:.2%}{f' ± {half:.2%}' if half else ''} on validation on average"
     return f"{text}, the best with {jobs[0].result['validation_accuracy']:.2%} on validation"
+
+
+def _size(text: str) -> str:
+    """What a column of numbers is sorted by: `12.3%`, `1,234` and `0:01:02` as plain numbers, what is none as ""."""
+    if re.fullmatch(r"\d+:\d\d:\d\d", text):
+        hours, minutes, seconds = map(int, text.split(":"))
+        return str(3600 * hours + 60 * minutes + seconds)
+    plain = text.removesuffix("%").replace(",", "")
+    try:
+        return plain if math.isfinite(float(plain)) else ""
+    except ValueError:
+        return ""
 
 
 def _link(sweep: Sweep, job: Job) -> str | None:

@@ -109,6 +109,11 @@ def labels(keys: Sequence[str]) -> list[str]:
     return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
 
 
+def name_of(label: str) -> str:
+    """A label as a person says it, for an axis: `learning_rate` is a learning rate."""
+    return label.replace("_", " ")
+
+
 def job_table(keys: Sequence[str], jobs: Sequence[Job], room: int = 1000) -> tuple[list[str], list[list[str]], int]:
     """Header and rows of the leaderboard as text, and how many columns are no figures.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from vit_train.rundir import history, records
 from vit_train.rundir.layout import RunDir
+from vit_train.sweep.plan import Sweep
 
 _END = 2**16  # bytes of a log in which its last lines are
 _FATAL = "Fatal Python error: "  # how the traceback begins that Python prints of a signal in native code
@@ -40,6 +41,31 @@ def progress(run: RunDir | None, epochs: int) -> Progress:
     seconds = [row["seconds"] for row in rows[-_RECENT:] if "seconds" in row]
     left = (epochs - len(rows)) * statistics.median(seconds) if seconds else None
     return Progress(len(rows), history.best(rows, "val_accuracy").get("val_accuracy"), left)
+
+
+def seconds_left(sweep: Sweep) -> float | None:
+    """Until every job has ended, with as many at once as run now; None while it is not known how long an epoch takes.
+
+    What waits, or will be added by a search, is taken to need for an epoch the median of what completed jobs needed
+    and running ones need so far.
+    """
+    running = [job for job in sweep.jobs if job.state == "running"]
+    waiting = [job.epochs for job in sweep.jobs if job.state == "waiting"]
+    waiting += [job.epochs for job in sweep.jobs[:1]] * (sweep.total - len(sweep.jobs))
+    if not running and not waiting:
+        return 0.0
+    seen = {job.number: progress(sweep.run(job), job.epochs) for job in running}
+    ended = [job for job in sweep.jobs if job.state == "completed" and job.epochs]
+    known = [job.result["seconds"] / job.epochs for job in ended if "seconds" in job.result]
+    for job in running:
+        left, epochs = seen[job.number].seconds_left, job.epochs - seen[job.number].epoch
+        known += [left / epochs] if left and epochs else []
+    if not known:
+        return None
+    epoch = statistics.median(known)
+    left_of = [each.seconds_left for each in seen.values()]
+    of_running = [job.epochs * epoch if left is None else left for job, left in zip(running, left_of, strict=True)]
+    return max([sum([*of_running, *(epochs * epoch for epochs in waiting)]) / max(1, len(running)), *of_running])
 
 
 def result(run: RunDir | None) -> dict[str, Any] | None:
