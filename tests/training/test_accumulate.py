@@ -113,6 +113,7 @@ def test_a_stopped_run_continues_exactly(tiny, stopped, tmp_path):
     ("keys", "sentence"),
     [
         (["train.batch_size=3", "augment=none"], "is more than the images of a step, train.batch_size=3$"),
+        (["compute.devices=all"], "is made for one device; use compute.devices=auto$"),
         (["compute.backend=torch"], "is made for compute.backend=tensorflow and jax"),
         (["augment.mixup=0.2", "augment.placement=device"], "use augment.placement=host$"),
     ],

@@ -65,6 +65,8 @@ def _require_parts(config: Config) -> None:
         raise ConfigError(f"{parts}: is more than the images of a step, train.batch_size={train.batch_size}")
     if config.compute.backend == "torch":
         raise ConfigError(f"{parts}: is made for compute.backend=tensorflow and jax; lower train.batch_size instead")
+    if config.compute.devices == "all":
+        raise ConfigError(f"{parts}: is made for one device; use compute.devices=auto")
     if config.augment.mixes and config.augment.placement == "device":
         raise ConfigError(f"{parts}: batches cannot be mixed after they are split; use augment.placement=host")
 

@@ -27,8 +27,7 @@ class Accumulating(keras.Model):
 def split(batch: Any, parts: int) -> tuple[tuple[Any, Any, Any], Any]:
     """((inputs, targets, weights) with [P, S, ...] for [B, ...], the factor that makes means over S those over B / P).
 
-    Part p has the examples p, p + P, ..., so that those of a batch that lies on several devices do, too. It is filled
-    up by the last example, with weight 0.
+    Part p has the examples p, p + P, ... of the batch, and is filled up by the last one, with weight 0.
     """
     x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
     count = ops.shape(y)[0]
