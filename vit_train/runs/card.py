@@ -13,6 +13,7 @@ from vit_train.report import pages, writer
 from vit_train.report.writer import Report
 from vit_train.rundir import records
 from vit_train.rundir.find import find_run
+from vit_train.rundir.layout import RunDir
 
 # Name of a data set here -> what the Hub, and people, call it.
 _DATASETS = {"cifar10": ("uoft-cs/cifar10", "CIFAR-10"), "cifar100": ("uoft-cs/cifar100", "CIFAR-100")}
@@ -20,9 +21,14 @@ _DATASETS = {"cifar10": ("uoft-cs/cifar10", "CIFAR-10"), "cifar100": ("uoft-cs/c
 
 def run(options: argparse.Namespace) -> int:
     """Prints it, ready for a file."""
+    put_lines(card(find_run(options.run, options.outputs), options))
+    return 0
+
+
+def card(found: RunDir, options: argparse.Namespace) -> str:
+    """The card of a run that `options.run` names, with `options.license`; raises ConfigError if it has no test."""
     if options.license is not None and not re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", options.license):
         raise ConfigError(f"--license {options.license}: must be an id as the Hub has it, such as apache-2.0 or mit")
-    found = find_run(options.run, options.outputs)
     report, config = writer.read(found), records.load_config(found)
     if report.test is None:
         raise ConfigError(f"{options.run}: has no test figures, so there is nothing to tell; finish the run first")
@@ -30,8 +36,7 @@ def run(options: argparse.Namespace) -> int:
     data = _DATASETS.get(report.dataset, (None, own))[1]
     more = {"title": _name(report), "data": data, "base": _base_model(config.init)}
     head = yaml.safe_dump(metadata(report, config, options.license), sort_keys=False, allow_unicode=True)
-    put_lines(f"---\n{head}---\n\n{pages.render('card.md.j2', report, found, config, [], **more)}\n")
-    return 0
+    return f"---\n{head}---\n\n{pages.render('card.md.j2', report, found, config, [], **more)}\n"
 
 
 def _name(report: Report) -> str:

@@ -19,6 +19,7 @@ RUN is a path, a part of the run's name that no other has, or `latest`.
   vit-runs watch
   vit-runs show latest
   vit-runs card latest --license apache-2.0 > README.md
+  vit-runs push latest ORG/NAME --license apache-2.0 --yes
   vit-runs recipe latest > conf/experiment/mine.yaml
   vit-runs compare 18-31 19-02 --plot curves.png
   vit-runs compare latest --reference keras_io_2021
@@ -105,6 +106,13 @@ def _add_readers(verbs: "argparse._SubParsersAction[Parser]") -> None:
     verb.add_argument(
         "--license", metavar="ID", help="a licence as the Hub calls it, such as apache-2.0; none unless told"
     )
+
+    verb = _add(verbs, "push", "push", "a run to the Hugging Face Hub; without --yes it only says what it would upload")
+    _add_run_and_plugin(verb)
+    verb.add_argument("repository", metavar="ORG/NAME", help="the model's place on the Hub, made if it is not there")
+    verb.add_argument("--license", metavar="ID", help="as for card")
+    verb.add_argument("--public", action="store_true", help="let everybody see a repository that is made; else private")
+    verb.add_argument("--yes", action="store_true", help="do it")
 
     verb = _add(verbs, "compare", "compare", "configs that differ, results and curves, side by side")
     verb.add_argument("runs", metavar="RUN", nargs="+")
