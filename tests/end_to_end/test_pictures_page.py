@@ -26,9 +26,12 @@ def made(folder):
     for kind, count in (("cat", 30), ("dog", 30)):
         (folder / "pets" / kind).mkdir(parents=True)
         for index in range(count):
-            pixels = generator.integers(0, 256, (*generator.integers(40, 90, 2), 3), np.uint8)
-            pixels[..., 0 if kind == "dog" else 2] |= 192
-            Image.fromarray(pixels).save(folder / "pets" / kind / f"{index}.png")
+            pixels = generator.integers(
+                0, 256, (6, 6, 3), np.uint8
+            )  # so coarse that no two look alike to vit-runs check
+            pixels[..., 0 if kind == "dog" else 2] |= 128
+            sides = tuple(map(int, generator.integers(40, 90, 2)))
+            Image.fromarray(pixels).resize(sides).save(folder / "pets" / kind / f"{index}.png")
     (folder / "pets/dog/0.png").rename(folder / "pets/cat/rex2.png")
     (folder / "holiday").mkdir()
     Image.fromarray(generator.integers(0, 256, (50, 300, 3), np.uint8)).save(folder / "holiday" / "sea.jpg")
