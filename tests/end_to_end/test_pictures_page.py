@@ -17,7 +17,8 @@ COMMANDS = [
     line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines() if line.strip()
 ]
 SMALL = ("model.depth=1", "train.epochs=2", "train.steps_per_epoch=2", "train.batch_size=16", "figures=false",
-         "model.projection_dim=16", "model.heads=2", "model.key_dim=8", "train.low_resolution_epochs=1", "schedule.warmup=1")  # fmt: skip
+         "model.projection_dim=16", "model.heads=2", "model.key_dim=8", "train.low_resolution_epochs=1",
+         "schedule.warmup=1")  # fmt: skip
 
 
 def made(folder):
