@@ -235,6 +235,10 @@ def test_the_command_says_it_and_leaves_nothing_behind(tensorflow, folder, monke
             "dataset.validation=last: the pictures of dataset=table come class by class",
         ),
         (
+            ["dataset=hf", "dataset.root=x", "dataset.validation=last"],
+            "dataset.validation=last: the pictures of dataset=hf come class by class",
+        ),
+        (
             ["dataset=folder", "dataset.root=x", "dataset.label_column=breed"],
             "dataset.label_column=breed: is for dataset=table and hf, not for folder",
         ),

@@ -63,3 +63,12 @@ def test_a_data_set_of_another_kind_is_a_sentence(trained, tmp_path, capsys):
         "\nvit-runs: --dataset folder: its classes are a, b, ... (2), and those of the model 0, 1, 2, ... (10); they "
         "must be the same, in the same order\n"
     )
+
+
+def test_an_option_of_ones_own_has_its_defaults(trained, tmp_path, monkeypatch, capsys):
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/mine.yaml").write_text("defaults: [digits, _self_]\nvalidation: 0.3\n")
+    monkeypatch.chdir(tmp_path)
+    assert vit_runs(["evaluate", str(trained.path), "--dataset", "mine"]) == 0
+    (line,) = (line.split()[1::2] for line in capsys.readouterr().out.splitlines() if "test" in line)
+    assert line[:2] == ["test", "360"]

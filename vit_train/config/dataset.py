@@ -117,7 +117,7 @@ class DatasetConfig(AnyDatasetConfig):
             raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset=folder and table, not for {self.name}")
         if self.name in _OWN and self.root is None:
             raise ConfigError(f"dataset.root=null: dataset={self.name} needs {_OWN[self.name]}; set dataset.root=PATH")
-        if self.name in ("folder", "table") and self.validation == "last":
+        if self.name in PICTURES and self.validation == "last":
             raise ConfigError(
                 f"dataset.validation=last: the pictures of dataset={self.name} come class by class, so the last tenth "
                 "is of the last classes only; give a fraction such as 0.1"

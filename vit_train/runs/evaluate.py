@@ -3,9 +3,10 @@
 import argparse
 from dataclasses import replace
 
+from vit_train.config.compose import load_config
 from vit_train.config.convert import convert
 from vit_train.config.dataset import PICTURES
-from vit_train.config.groups import groups, read_yaml
+from vit_train.config.groups import groups
 from vit_train.config.schema import Config
 from vit_train.console import print_table
 from vit_train.data.images import Dataset
@@ -15,6 +16,7 @@ from vit_train.rundir.environment import with_data_from_here
 from vit_train.rundir.find import find_run
 from vit_train.rundir.layout import RunDir
 from vit_train.runs.loading import load
+from vit_train.text import setting
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,9 +68,13 @@ def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
     values = config.to_dict()
     if dataset is not None:
         # Of the other keys none has a say in what the test set is.
-        usual = read_yaml(f"dataset/{dataset}") if dataset in groups()["dataset"] else values["dataset"]
-        values["dataset"] = usual | {"name": dataset, "root": None, "fraction": 1.0, "validation": 0.1}
-        if dataset in PICTURES:
+        if dataset in groups()["dataset"]:
+            place = [] if root is None else [setting("dataset.root", root)]
+            usual = load_config([f"dataset={dataset}", *place]).to_dict()["dataset"]
+        else:
+            usual = values["dataset"] | {"name": dataset, "root": None}
+        values["dataset"] = usual | {"fraction": 1.0, "validation": 0.1}
+        if usual["name"] in PICTURES:
             values["dataset"]["fit"] = config.dataset.fit
     if root is not None:
         values["dataset"]["root"] = root

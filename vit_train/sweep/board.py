@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import math
+import textwrap
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -85,7 +86,7 @@ def show(sweep: Sweep) -> None:
         header, rows = spread_table(found)
         print_table(header, rows, text_columns=len(found[0].varied), ruled=False)
         if "dataset.fold" in sweep.keys:
-            put(FOLDS_NOTE)
+            put(textwrap.fill(FOLDS_NOTE, stdout.width))
     if summary := search_summary(sweep):
         print(f"\n{summary}")
     for job in unfinished(sweep):

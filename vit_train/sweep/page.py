@@ -37,7 +37,8 @@ def render(sweep: Sweep, running: bool = False) -> str:
         lstrip_blocks=True,
     )
     jobs, found = ranked(sweep), spreads(sweep)
-    pictures = figures.draw(sweep.keys, jobs) if jobs and sweep.keys else []
+    keys = [key for key in sweep.keys if key != "dataset.fold"]  # whose number says nothing
+    pictures = figures.draw(keys, jobs) if jobs and keys else []
     config = ["--config", sweep.config] if sweep.config else []
     trials = [f"sweep.trials={sweep.trials}"] if sweep.trials else []
     environment.filters |= {"size": _size, "duration": duration}
@@ -55,7 +56,7 @@ def render(sweep: Sweep, running: bool = False) -> str:
         unfinished=[job for job in unfinished(sweep) if not (running and job.state in ("running", "waiting"))],
         why=lambda job: why(sweep, job),
         effects=effect_table(differences) if differences else None,
-        varied=[key for key in sweep.keys if key not in REPEATED] or sweep.keys,
+        varied=[key for key in sweep.keys if key not in REPEATED] or keys,
         running=running,
         left=seconds_left(sweep),
         pictures=[base64.b64encode(picture.encode()).decode() for picture in pictures],
