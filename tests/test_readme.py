@@ -16,7 +16,7 @@ from vit_train.sweep.search import space
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("finetune", "data", "unknown", "pictures"))
+PAGES = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("finetune", "data", "unknown", "pictures", "runs"))
 TIMM = f"init={ROOT / 'tests/golden/pretrained/timm_vit'}"
 GOLDEN_RUN = next((ROOT / "tests/golden/runs/v1/finished").glob("**/config.yaml")).parent
 
