@@ -32,7 +32,7 @@ def test_steepest_is_the_middle_of_a_logistic_fall():
 def test_the_minimum_of_a_parabola_and_its_parts():
     curve = Curve(RATES, np.log10(RATES / 1e-2) ** 2)
     assert minimum(curve) == pytest.approx(1e-2)
-    assert [RULES[name](curve) for name in ("minimum/3", "minimum/10")] == pytest.approx([1e-2 / 3, 1e-3])
+    assert [RULES[name](curve) for name in ("minimum", "minimum/10")] == pytest.approx([1e-2, 1e-3])
 
 
 def test_the_valley_of_a_straight_fall_is_half_way_down():

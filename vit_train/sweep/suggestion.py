@@ -59,9 +59,9 @@ def valley(curve: Curve) -> float:
 
 
 RULES: dict[str, Callable[[Curve], float]] = {
-    "minimum/3": lambda curve: minimum(curve) / 3,
+    "minimum": minimum,
     "minimum/10": lambda curve: minimum(curve) / 10,
     "valley": valley,
     "steepest": steepest,
 }
-CHOSEN = "minimum/3"  # docs/sweeps.md has what it was held against
+CHOSEN = "minimum"  # docs/sweeps.md has what it was held against
