@@ -67,13 +67,22 @@ class Predictions:
 def join(parts: Iterable[Predictions]) -> Predictions:
     """The rows of all parts, in their order; at least one part is needed."""
     rows = list(parts)
-    columns = (np.concatenate([getattr(part, field.name) for part in rows]) for field in fields(Predictions))
-    return Predictions(*columns)
+
+    def joined(name: str) -> Any:
+        columns = [getattr(part, name) for part in rows]
+        return None if any(column is None for column in columns) else np.concatenate(columns)
+
+    return Predictions(*(joined(field.name) for field in fields(Predictions)))
 
 
 def take(found: Predictions, rows: npt.NDArray[np.integer]) -> Predictions:
     """The rows at `rows`, in that order."""
-    return Predictions(*(getattr(found, field.name)[rows] for field in fields(Predictions)))
+
+    def taken(name: str) -> Any:
+        column = getattr(found, name)
+        return None if column is None else column[rows]
+
+    return Predictions(*(taken(field.name) for field in fields(Predictions)))
 
 
 def columns_of(places: int, with_files: bool = False) -> list[str]:
