@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vit_train import __version__
 from vit_train.files import read_regular, replace_file
 from vit_train.rundir.layout import RunDir
 
@@ -52,7 +51,7 @@ def _stays(files: list[list[int]] | None, fields: Fields) -> bool:
 
 
 def _save(runs: dict[str, Any], path: Path) -> None:
-    text = json.dumps({"version": [_FORMAT, __version__], "runs": runs}, separators=(",", ":"))
+    text = json.dumps({"version": _FORMAT, "runs": runs}, separators=(",", ":"))
     replace_file(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
 
 
@@ -65,7 +64,7 @@ def _load(path: Path) -> dict[str, Any]:
     if hashlib.sha256(text).hexdigest().encode() != digest:
         return {}
     index = json.loads(text)
-    return dict(index["runs"]) if index["version"] == [_FORMAT, __version__] else {}
+    return dict(index["runs"]) if index["version"] == _FORMAT else {}
 
 
 def _files(run: RunDir) -> list[list[int]] | None:
