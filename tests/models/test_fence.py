@@ -82,12 +82,12 @@ BATCH_NORMS = [{}, {"momentum": 0.5, "epsilon": 0.1}, {"axis": 1}, {"center": Fa
 def test_batch_norm(options, policy):
     import keras
 
-    from vit_train.models.batch_norm import BatchNorm
+    from vit_train.models.batch_norm import BatchNormalization
 
     rng = np.random.default_rng(1)
     for shape in SHAPES.values():
         x = (3 * rng.normal(size=shape) + 1).astype("float64" if policy == "float64" else "float32")
-        ours, theirs = (kind(dtype=policy, **options) for kind in (BatchNorm, keras.layers.BatchNormalization))
+        ours, theirs = (kind(dtype=policy, **options) for kind in (BatchNormalization, keras.layers.BatchNormalization))
         ours.build(shape)
         theirs.build(shape)
         fill(ours, theirs)
@@ -103,10 +103,10 @@ def test_batch_norm(options, policy):
 def test_frozen_batch_norm_keeps_its_statistics():
     import keras
 
-    from vit_train.models.batch_norm import BatchNorm
+    from vit_train.models.batch_norm import BatchNormalization
 
     x = np.random.default_rng(1).normal(size=SHAPES[4]).astype("float32")
-    layer = BatchNorm(trainable=False)
+    layer = BatchNormalization(trainable=False)
     np.testing.assert_array_equal(layer(x, training=True), keras.layers.BatchNormalization()(x, training=False))
 
 
@@ -257,7 +257,7 @@ def test_keras_computes_all_of_it_where_it_is_asked_to(monkeypatch):
     import keras
 
     from vit_train.machine import kernels
-    from vit_train.models.batch_norm import BatchNorm
+    from vit_train.models.batch_norm import BatchNormalization
     from vit_train.models.dropout import Dropout, GeluDropout
     from vit_train.models.layer_norm import LayerNorm
     from vit_train.models.self_attention import SelfAttention
@@ -280,4 +280,6 @@ def test_keras_computes_all_of_it_where_it_is_asked_to(monkeypatch):
         expected = theirs(*inputs) if index == 0 else theirs(*inputs, training=True)
         np.testing.assert_array_equal(ours(x, training=True), expected)
     x = np.random.default_rng(1).normal(size=SHAPES[4]).astype("float32")
-    np.testing.assert_array_equal(BatchNorm()(x, training=True), keras.layers.BatchNormalization()(x, training=True))
+    np.testing.assert_array_equal(
+        BatchNormalization()(x, training=True), keras.layers.BatchNormalization()(x, training=True)
+    )

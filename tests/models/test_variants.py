@@ -92,6 +92,19 @@ def test_the_conv_stem_by_its_formula(norm):
     np.testing.assert_allclose(array(layer(x, training=True)), expected.reshape(3, 4, 6), rtol=1e-3, atol=1e-3)
 
 
+def test_the_weights_of_a_conv_stem_lie_where_keras_own_layers_have_them(eagerly, tmp_path):
+    """A path in model.keras is made of names of classes: another one, and no earlier file could be read."""
+    import h5py
+
+    from vit_train.models.build import build_model
+
+    build_model(load_config(["experiment=fast", "model.depth=1"]).model, 10).save_weights(tmp_path / "x.weights.h5")
+    with h5py.File(tmp_path / "x.weights.h5") as file:
+        (stem,) = (group for name, group in file["layers"].items() if "conv_stem" in name)
+        assert set(stem["norms"]) == {"batch_normalization"}
+        assert set(stem["norms/batch_normalization/vars"]) == set("0123")
+
+
 @pytest.mark.parametrize("prefix", [0, 2])
 def test_the_token_convolution_by_its_formula(prefix):
     from vit_train.models.blocks import TokenConvolution

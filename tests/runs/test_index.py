@@ -67,7 +67,7 @@ def test_a_damaged_index_or_one_of_another_version_is_made_anew(listed, tmp_path
     first, _ = ask()
     path = tmp_path / "outputs" / ".list.json"
     good = path.read_text()
-    other = good.split("\n", 1)[1].replace('"version":[1,', '"version":[0,')
+    other = good.split("\n", 1)[1].replace('"version":1,', '"version":0,')
     signed = f"{hashlib.sha256(other.encode()).hexdigest()}\n{other}"
     for text in ("", good[:-9], good.replace("0.25", "0.95"), signed, "[]", "\0"):
         path.write_text(text)

@@ -10,7 +10,7 @@ from vit_train.machine import kernels
 
 
 @keras.saving.register_keras_serializable(package="vit_train")
-class BatchNorm(keras.layers.BatchNormalization):
+class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' layer with the same arguments and weights and, but for rounding, the same results.
 
     In training on TensorFlow, images [B, H, W, C] of float32 go through one operation in each pass, where Keras' layer

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vit_train.models.batch_norm import BatchNorm
+from vit_train.models.batch_norm import BatchNormalization
 from vit_train.models.layers import INITIALIZERS, TRUNCATED_NORMAL, Shape, register
 from vit_train.models.positions import grid_matrix
 
@@ -87,7 +87,7 @@ class ConvStem(keras.layers.Layer):
 def _normalization(kind: str, name: str, policy: dict[str, Any]) -> keras.layers.Layer:
     """Momentum and epsilon are PyTorch's, with which the recipes that use such stems were published."""
     if kind == "batch":
-        return BatchNorm(momentum=0.9, epsilon=1e-5, name=name, **policy)
+        return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, **policy)
     if kind == "layer":
         return keras.layers.LayerNormalization(epsilon=1e-6, name=name, **policy)
     return keras.layers.Identity(name=name, **policy)

@@ -95,7 +95,7 @@ def table(
     predictions: Predictions, class_names: Sequence[str], files: Sequence[str] | npt.NDArray[np.object_] | None = None
 ) -> dict[str, npt.NDArray[Any]]:
     """The columns of predictions.csv, each [N], by the names of `columns_of`; names of classes and files are str."""
-    names = np.array(class_names, dtype=object)
+    names = np.array(list(class_names), dtype=object)
     columns: dict[str, npt.NDArray[Any]] = {"index": np.arange(len(predictions))}
     if files is not None:
         columns["file"] = np.array([str(file) for file in files], dtype=object)
