@@ -171,7 +171,9 @@ def test_any_value_at_the_top_is_refused_in_one_line():
 def test_values_are_found_under_their_keys():
     config = load_config(["model.depth=3", "train.early_stopping.patience=2", "schedule.warmup=7"])
     values = values_of(config)
-    others = {"model.export_ternary", "optimizer.momentum", "optimizer.nesterov"}  # of other models and optimizers
+    # Of other models, heads and optimizers.
+    others = {"model.export_ternary", "optimizer.momentum", "optimizer.nesterov"}
+    others |= {"head.l2", "head.neighbours", "head.temperature"}
     assert list(values) == [name for name, _, _ in keys_of(Config) if name not in others]
     assert (values["model.depth"], values["train.early_stopping.patience"]) == (3, 2)
     assert str(values["schedule.warmup"]) == "7 steps"

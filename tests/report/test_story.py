@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 FIGURES = {
     "curves.png", "confusion.png", "reliability.png", "right.png", "mistakes.png", "augmentation.png", "patches.png",
-    "filters.png", "positions.png", "attention.png", "model.txt",
+    "filters.png", "positions.png", "attention.png", "model.txt", "confusion.csv",
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_all_figures_are_there_and_on_the_page(told):
     graph = {"model.png"} if shutil.which("dot") else set()
     assert {path.name for path in (told / "figures").iterdir()} == FIGURES | graph
     page = (told / "report.html").read_text()
-    assert page.count('src="data:image/png;base64,') == len(FIGURES) - 1
+    assert page.count('src="data:image/png;base64,') == len(FIGURES) - 2
     assert "block_0 (TransformerBlock)" in page
     assert "could not be made" not in (told / "train.log").read_text()
 

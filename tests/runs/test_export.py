@@ -130,7 +130,7 @@ def test_a_format_that_gives_something_else_is_not_kept(trained, tmp_path, monke
     from vit_train.runs import formats
 
     def wrong(path, images):
-        return np.full((len(images), 10), 0.1, np.float32)
+        return {"probabilities": np.full((len(images), 10), 0.1, np.float32)}
 
     monkeypatch.setitem(formats.FORMATS, "keras", formats.Format(formats.write_keras, wrong))
     assert vit_runs(["export", str(trained.path), "--format", "keras", "--output", str(tmp_path / "x.keras")]) == 1

@@ -100,7 +100,9 @@ def test_prototypes_are_means_of_unit_features():
         np.testing.assert_allclose(found[:, name], np.array(cosines) / 0.5, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("head", ["logistic", "knn", "prototypes"])
+@pytest.mark.parametrize(
+    "head", ["logistic", *(pytest.param(each, marks=pytest.mark.slow) for each in ("knn", "prototypes"))]
+)
 def test_a_run_is_as_any_other(tiny, head):
     """Its model.keras gives what its predictions say, its best epoch is what the checkpoint has, and init= takes it."""
     import vit_train

@@ -62,10 +62,15 @@ def test_a_run_leaves_table_and_trace(tensorflow, tiny, capsys):
     assert float(products["calls_per_step"]) >= 10
 
 
-def test_too_few_steps_are_said(eagerly, tiny, capsys):
-    from vit_train.run import train
+def test_too_few_steps_are_said(tensorflow, tmp_path, capsys):
+    from vit_train.training.profile import Profile
 
-    train(tiny("compute.profile_steps=2", "train.epochs=1"))
+    profile = Profile(tmp_path, steps=2, batch_size=32)
+    profile.set_params({"steps": 2})
+    profile.on_train_begin()
+    for batch in range(2):
+        profile.on_train_batch_end(batch)
+    assert not list(tmp_path.iterdir())
     assert "note: nothing is profiled, since 2 steps to the end of the epoch are fewer than" in capsys.readouterr().err
 
 
