@@ -10,10 +10,9 @@ import statistics
 import sys
 from pathlib import Path
 
-from scipy.stats import t as student
-
 from benchmarks.interleave import ROOT, interleave
 from benchmarks.same_results import checked_out
+from vit_train.sweep.ranking import half_of_interval
 
 FAST = "--batch-size=128 --depth=4 experiment=fast train.low_resolution=null train.low_resolution_epochs=0"
 SHAPES = {
@@ -53,7 +52,7 @@ def _command(tree: Path, arguments: str) -> list[str]:
 def verdict(ours: list[float], theirs: list[float]) -> str:
     """What the seconds of so many rounds say; the interval is Student's, of the logarithms of the ratios."""
     logs = [math.log(theirs / ours) for ours, theirs in zip(ours, theirs, strict=True)]
-    reach = student.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    reach = half_of_interval(statistics.stdev(logs), len(logs))
     low, high = (math.exp(statistics.mean(logs) + side * reach) for side in (-1, 1))
     word = "faster" if low > 1 else "slower" if high < 1 else "no difference seen"
     return f"{math.exp(statistics.median(logs)):.2f} times as fast, {low:.2f} to {high:.2f}: {word}"

@@ -1,14 +1,11 @@
 """What each value of each key changes, others equal: paired differences within a grid."""
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import special
-
 from vit_train.sweep.plan import Job, Sweep
-from vit_train.sweep.ranking import REPEATED, labels, ranked
+from vit_train.sweep.ranking import REPEATED, half_of_interval, labels, ranked
 
 
 @dataclass(frozen=True)
@@ -49,16 +46,10 @@ def _of(key: str, jobs: list[Job], folds: bool, values: list[str]) -> list[Effec
             and (other := tuple((name, value if name == key else each) for name, each in varied)) in accuracies
         ]
         if differences:
-            half = None if folds else _half_of_interval(differences)
-            found.append(Effect(key, base, value, statistics.fmean(differences), half, len(differences)))
+            pairs = len(differences)
+            half = None if folds or pairs < 2 else half_of_interval(statistics.stdev(differences), pairs)
+            found.append(Effect(key, base, value, statistics.fmean(differences), half, pairs))
     return found
-
-
-def _half_of_interval(differences: list[float]) -> float | None:
-    count = len(differences)
-    if count < 2:
-        return None
-    return float(special.stdtrit(count - 1, 0.975)) * statistics.stdev(differences) / math.sqrt(count)
 
 
 def effect_table(found: Sequence[Effect]) -> tuple[list[str], list[list[str]], int]:

@@ -50,7 +50,9 @@ def spreads(sweep: Sweep) -> list[Spread]:
         validation = [job.result["validation_accuracy"] for job in jobs]
         test = [job.result["test_accuracy"] for job in jobs if job.result["test_accuracy"] is not None]
         mean, deviation = _spread(validation)
-        half = None if deviation is None else _interval(deviation, len(jobs), folds(sweep, jobs[0]))
+        half = None
+        if deviation is not None and (count := folds(sweep, jobs[0])) is not None:
+            half = half_of_interval(deviation, len(jobs), count)
         test_mean, test_std = _spread(test) if test else (None, None)
         found.append(Spread(dict(varied), len(jobs), mean, deviation, test_mean, test_std, half))
     return sorted(found, key=lambda spread: -spread.validation_mean)
@@ -61,13 +63,15 @@ def folds(sweep: Sweep, job: Job) -> int | None:
     return load_config(job.overrides, sweep.config).dataset.folds if "dataset.fold" in sweep.keys else None
 
 
-def _interval(deviation: float, runs: int, folds: int | None) -> float | None:
-    """Half of the 95 % interval of the mean over folds, by the variance of C. Nadeau and Y. Bengio (2003)."""
-    if folds is None:
-        return None
+def half_of_interval(deviation: float, runs: int, folds: int | None = None) -> float:
+    """Half of Student's 95 % interval of the mean of `runs` values, 2 or more, with the deviation of a sample.
+
+    Over folds it is with the variance of C. Nadeau and Y. Bengio (2003), since they share what they learn from.
+    """
     from scipy.special import stdtrit
 
-    return float(stdtrit(runs - 1, 0.975)) * deviation * math.sqrt(1 / runs + 1 / (folds - 1))
+    shared = 1 / (folds - 1) if folds else 0
+    return float(stdtrit(runs - 1, 0.975)) * deviation * math.sqrt(1 / runs + shared)
 
 
 def _spread(values: list[float]) -> tuple[float, float | None]:
