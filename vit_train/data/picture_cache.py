@@ -18,6 +18,7 @@ from vit_train.files import cache_folder
 
 Pixels = npt.NDArray[np.uint8]
 _MAGIC = b"vit-train picture 1\n"  # another number when a picture's file gives other pixels
+_COARSE = 2.0  # seconds that a file's time may be behind the clock: milliseconds on Linux, 2 seconds on FAT
 
 
 def folder() -> Path:
@@ -34,7 +35,7 @@ class PictureCache:
     def __init__(self, limit: int) -> None:
         """At most `limit` bytes of all pictures stay; those of other runs go first, and then no more are written."""
         try:
-            self.limit, self.began, self.place = limit, time.time(), folder()
+            self.limit, self.began, self.place = limit, time.time() - _COARSE, folder()
         except RuntimeError as error:
             raise ConfigError(f"dataset.cache: there is no home folder for it ({error}); set XDG_CACHE_HOME") from error
         self._lock = threading.Lock()
