@@ -1,13 +1,16 @@
 """How many wrong labels `vit-runs check --sweep` finds, and how many of what it finds are wrong: planted ones.
 
     python benchmarks/wrong_labels.py --folds 3 -- experiment=quickstart train.epochs=8
+    python benchmarks/wrong_labels.py dataset=cifar10 dataset.root=data dataset.fraction=0.2 -- experiment=fast
 
-Digits get the labels of other classes, drawn evenly (uniform), or of the class with which a nearest-neighbour
-classifier confuses theirs most (confused). The arguments after -- are those of vit-train; one process trains all folds.
+Images get the labels of other classes, drawn evenly (uniform), or of the class with which a nearest-neighbour
+classifier confuses theirs most (confused). What stands before -- says which images, digits if nothing does; the
+arguments after it are those of vit-train. One process trains all folds.
 """
 
 import argparse
 import dataclasses
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,8 +19,9 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 import vit_train
+from vit_train.config.compose import load_config
 from vit_train.data.images import Dataset
-from vit_train.data.sources import load_digits
+from vit_train.data.sources import load_dataset
 from vit_train.rundir import predictions
 from vit_train.runs.wrong_labels import likely_wrong
 
@@ -61,9 +65,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--fractions", type=float, nargs="+", default=[0.05, 0.1])
-    parser.add_argument("arguments", nargs="*")
-    options = parser.parse_args()
-    dataset = load_digits()
+    parser.add_argument("images", nargs="*", default=["dataset=digits"])
+    own = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, arguments = parser.parse_args(sys.argv[1:own]), sys.argv[own + 1 :]
+    dataset = load_dataset(load_config(options.images))
     print("| planted | wrong | found | recall | precision | precision of as many at random |")
     for kind in ("uniform", "confused"):
         for fraction in options.fractions:
@@ -74,7 +79,7 @@ def main() -> None:
                 arrays = {"x_train": dataset.train, "x_test": dataset.test}
                 images = {name: part.read(np.arange(len(part))) for name, part in arrays.items()}
                 np.savez(file, **images, y_train=labels, y_test=dataset.test.labels)
-                found = out_of_fold(file, folder, options.folds, options.arguments)
+                found = out_of_fold(file, folder, options.folds, arguments)
             rows = likely_wrong(dataclasses.replace(found, labels=labels), len(dataset.class_names))[0]
             hits = wrong[rows].sum()
             print(f"| {kind}, {fraction:.0%} | {wrong.sum()} | {len(rows)} | {hits / wrong.sum():.1%} | "

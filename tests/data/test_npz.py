@@ -81,8 +81,8 @@ def test_names_of_classes_and_copies(tmp_path):
     found = load(tmp_path / "x.npz")
     assert found.class_names == ("ant", "bee", "cow")
     (note,) = found.notes
-    assert note == ("note: pictures that the training and the test set share: 1, such as x_train[7] and x_test[1]; the "
-                    "test figures look too good")  # fmt: skip
+    assert note == (f"note: pictures that the training and the test set share: 1, such as {tmp_path}/x.npz: x_train[7] "
+                    f"and {tmp_path}/x.npz: x_test[1]; the test figures look too good")  # fmt: skip
 
 
 def header(shape, kind="|u1"):

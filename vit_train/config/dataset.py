@@ -95,8 +95,8 @@ class DatasetConfig(AnyDatasetConfig):
         absent=None,
     )
     exclude: str | None = key(
-        "file with paths, relative to the folder or table, of pictures to leave out, such as exclude.csv of vit-runs "
-        "check",
+        "file that names the pictures to leave out by their paths, relative to the folder or table, or by file and row "
+        "where one file holds many, such as exclude.csv of vit-runs check",
         absent=None,
     )
 
@@ -113,8 +113,8 @@ class DatasetConfig(AnyDatasetConfig):
             self._require_group(self.group)
         if self.cache is not None and self.name not in ("folder", "table"):
             raise ConfigError(f"dataset.cache={self.cache:g}: is for dataset=folder and table, not for {self.name}")
-        if self.exclude is not None and self.name not in ("folder", "table"):
-            raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset=folder and table, not for {self.name}")
+        if self.exclude is not None and self.name not in _OWN:
+            raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset={', '.join(_OWN)}, not for {self.name}")
         if self.name in _OWN and self.root is None:
             raise ConfigError(f"dataset.root=null: dataset={self.name} needs {_OWN[self.name]}; set dataset.root=PATH")
         if self.name in PICTURES and self.validation == "last":

@@ -51,7 +51,11 @@ def read_columns(file: Path, names: Mapping[str, str | None]) -> Columns:
 
     Raises DataError if the file is no CSV in UTF-8, or a column is not there.
     """
-    text = read_text(file)
+    return columns_of(file, read_text(file), names)
+
+
+def columns_of(file: Path, text: str, names: Mapping[str, str | None]) -> Columns:
+    """The same of what the file says."""
     delimiter, header = _header(file, text)
     where = "its first row, with comma, semicolon or tab between cells,"
     found_in = {kind: find_column(file, header, kind, name, where) for kind, name in names.items()}
@@ -74,9 +78,9 @@ def read_columns(file: Path, names: Mapping[str, str | None]) -> Columns:
     return Columns(file, rows, found)
 
 
-def names_paths(file: Path) -> bool:
+def names_paths(file: Path, text: str) -> bool:
     """Whether the first row names a column of paths, as it does in a CSV file and not in a list of lines."""
-    return any(name.lower() in _USUAL["path"] for name in _header(file, read_text(file))[1])
+    return any(name.lower() in _USUAL["path"] for name in _header(file, text)[1])
 
 
 def read_text(file: Path) -> str:

@@ -37,7 +37,7 @@ def load_folder(root: str, options: DatasetConfig, side: int) -> Dataset:
     Raises DataError, naming what to fix, if a file or folder cannot be used; nothing on the disk is changed.
     """
     try:
-        listing = without(_list(expanded(root), options.folds), options.exclude, expanded(root))
+        listing, _ = without(_list(expanded(root), options.folds), options.exclude, expanded(root))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}); fix that; {LAYOUT}") from error
     if options.group is not None:

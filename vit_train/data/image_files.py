@@ -176,6 +176,10 @@ class ImageFiles:
         except OSError as error:  # it was there a moment ago
             raise DataError(f"{path}: cannot be read ({error.strerror}); fix that") from error
 
+    def open(self, row: int) -> IO[bytes]:
+        """A picture's file, to be read; raises OSError."""
+        return Path(self.paths[row]).open("rb")
+
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """From the sums; nothing is read."""
         return moments_of_sums(self.sums, self.size)

@@ -22,7 +22,7 @@ class ImageSource(Protocol):
 
     @property
     def paths(self) -> "npt.NDArray[np.object_] | None":
-        """str [N]: the images' files, if they have any."""
+        """str [N]: the images' files or, as FILE: row 7, their places in one; None where nothing names them."""
 
     def __len__(self) -> int: ...
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vit_train.config.dataset import DatasetConfig
-from vit_train.data.check import BadFiles, check_images
+from vit_train.data.check import check_images
 from vit_train.data.copies import TEST, TRAIN, VALIDATION, copy_notes, group_notes
 from vit_train.data.folds import distribute, together
 from vit_train.data.image_files import ImageFiles
-from vit_train.data.images import Dataset, ImageSource
+from vit_train.data.images import Dataset, ImageSource, Indices
 from vit_train.data.packed import Packed, PackedImages
 from vit_train.data.picture_cache import PictureCache
 from vit_train.errors import DataError
@@ -30,13 +30,24 @@ class Listing:
     If none is of the part TEST, a fifth of each class will be.
     """
 
-    paths: list[str]  # of N files or, of what is packed, what a user is told in their place
+    paths: list[str]  # of N files or, of what is packed, as FILE: row 7
     labels: npt.NDArray[np.int32]  # [N]
     parts: npt.NDArray[np.uint8]  # [N]
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
     packed: Packed | None = None
     groups: list[str] | None = None  # [N], what must not be on two sides of a split, where the config names that
+
+    def take(self, rows: Indices) -> "Listing":
+        """The pictures at `rows`, in that order."""
+        return replace(
+            self,
+            paths=[self.paths[row] for row in rows],
+            labels=self.labels[rows],
+            parts=self.parts[rows],
+            packed=None if self.packed is None else self.packed.take(rows),
+            groups=None if self.groups is None else [self.groups[row] for row in rows],
+        )
 
 
 def read_listing(listing: Listing, options: DatasetConfig, side: int) -> Dataset:
@@ -54,12 +65,7 @@ def read_listing(listing: Listing, options: DatasetConfig, side: int) -> Dataset
         pictures = ImageFiles(called, labels, none, size, max_pixels, fit, kept)
     else:
         pictures = PackedImages(packed, called, labels, none, size, max_pixels, fit)
-    try:
-        sums, digests = check_images(paths, pictures.look)
-    except BadFiles as error:
-        if packed is None:
-            raise
-        raise DataError(str(error)) from None  # vit-runs check would leave out files
+    sums, digests = check_images(paths, pictures.look)
     pictures = replace(pictures, sums=sums)
     return assemble(listing, pictures, digests, options)
 

@@ -6,7 +6,7 @@ import math
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vit_train.config.dataset import DatasetConfig
 from vit_train.data.copies import TEST, TRAIN, VALIDATION
+from vit_train.data.exclude import without
 from vit_train.data.images import Dataset, Indices, moments
 from vit_train.data.listing import Listing, assemble, require_all_classes, settled
 from vit_train.data.roots import expanded
@@ -38,6 +39,7 @@ class ArrayImages:
     arrays: tuple[npt.NDArray[np.uint8], ...]  # of one size, each [N, H, W, 3]
     rows: npt.NDArray[np.int64]  # [N], in all arrays one after the other
     labels: npt.NDArray[np.int32]
+    names: tuple[str, ...]  # of the arrays, as FILE: x_train
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,12 +50,16 @@ class ArrayImages:
         return self.arrays[0].shape[1], self.arrays[0].shape[2]
 
     @property
-    def paths(self) -> None:
-        """There are no files."""
+    def paths(self) -> npt.NDArray[np.object_]:
+        """str [N]: the images' places, as FILE: x_train[7]."""
+        ends = np.cumsum(list(map(len, self.arrays)))
+        which = np.searchsorted(ends, self.rows, side="right")
+        places = self.rows - np.array([0, *ends])[which]
+        return np.array([f"{self.names[array]}[{row}]" for array, row in zip(which, places, strict=True)], object)
 
     def take(self, indices: Indices) -> "ArrayImages":
         """The examples at `indices`, in that order."""
-        return ArrayImages(self.arrays, self.rows[indices], self.labels[indices])
+        return replace(self, rows=self.rows[indices], labels=self.labels[indices])
 
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """The images at `indices`, as copies."""
@@ -113,10 +119,12 @@ def _load(file: "_Arrays", options: DatasetConfig) -> Dataset:
         file.path, np.repeat(np.array([part for part, *_ in found], np.uint8), counts), options.folds
     )
     require_all_classes(file.path, places, parts, names)
-    digests = [hashlib.sha256(image.tobytes()).digest() for array in images for image in array]
-    called = [f"{name}[{row}]" for (_, name, _), count in zip(found, counts, strict=True) for row in range(count)]
-    listing = Listing(called, places, parts, names, notes)
-    return assemble(listing, ArrayImages(images, np.arange(len(places)), places), digests, options)
+    source = ArrayImages(images, np.arange(len(places)), places, tuple(f"{file.path}: {name}" for _, name, _ in found))
+    listing = Listing(source.paths.tolist(), places, parts, names, notes)
+    listing, kept = without(listing, options.exclude, file.path.parent)
+    source = source.take(kept)
+    digests = [hashlib.sha256(source.read(np.array([row])).tobytes()).digest() for row in range(len(source))]
+    return assemble(listing, source, digests, options)
 
 
 def _images(file: "_Arrays", name: str) -> npt.NDArray[np.uint8]:

@@ -29,6 +29,10 @@ class Packed:
     stores: tuple[Bytes, ...]
     places: npt.NDArray[np.int64]
 
+    def take(self, rows: Indices) -> "Packed":
+        """Those at `rows`, in that order."""
+        return replace(self, places=self.places[rows])
+
     def content(self, row: int) -> bytes:
         """What the picture's file would hold."""
         store, start, length = self.places[row].tolist()
@@ -40,7 +44,7 @@ class PackedImages:
     """An ImageSource: as ImageFiles, with pictures of `packed` in place of files."""
 
     packed: Packed
-    called: npt.NDArray[np.object_]  # str [N], in sentences
+    paths: npt.NDArray[np.object_]  # str [N], as FILE: row 7
     labels: npt.NDArray[np.int32]
     sums: npt.NDArray[np.int64]  # [N, 2, 3], as of ImageFiles
     size: tuple[int, int]
@@ -50,15 +54,10 @@ class PackedImages:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
-    def paths(self) -> None:
-        """There are no files of one picture."""
-
     def take(self, indices: Indices) -> "PackedImages":
         """The examples at `indices`, in that order."""
-        packed = Packed(self.packed.stores, self.packed.places[indices])
-        called, labels, sums = self.called[indices], self.labels[indices], self.sums[indices]
-        return replace(self, packed=packed, called=called, labels=labels, sums=sums)
+        paths, labels, sums = self.paths[indices], self.labels[indices], self.sums[indices]
+        return replace(self, packed=self.packed.take(indices), paths=paths, labels=labels, sums=sums)
 
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """The pictures at `indices`."""
@@ -69,8 +68,12 @@ class PackedImages:
         content = self.packed.content(row)
         return self._decoded(row, content), hashlib.sha256(content).digest()
 
+    def open(self, row: int) -> IO[bytes]:
+        """What the picture's file would hold."""
+        return io.BytesIO(self.packed.content(row))
+
     def _decoded(self, row: int, content: bytes) -> npt.NDArray[np.uint8]:
-        return decoded(self.called[row], io.BytesIO(content), *self.size, self.max_pixels, self.fit)
+        return decoded(self.paths[row], io.BytesIO(content), *self.size, self.max_pixels, self.fit)
 
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """From the sums; nothing is read."""

@@ -14,16 +14,20 @@ from PIL.ExifTags import Base
 
 from vit_train.console import doing
 from vit_train.data import lookalikes
+from vit_train.data.image_files import ImageFiles
 from vit_train.data.images import Dataset, ImageSource
+from vit_train.data.packed import PackedImages
 
 _AT_ONCE = 64
+_Files = (ImageFiles, PackedImages)
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
     """The N pictures of a part, row by row.
 
-    names: str [N], the files' paths from the data set's root, or such as train/17 where there are none.
+    names: str [N], as `dataset.exclude` takes them, or such as train/17 where nothing names the pictures.
+    files: whether the pictures are files, if only inside of another one.
     thumbnails: uint8 [N, 32, 32], grey. colours: float64 [N, 3], means of red, green and blue in [0, 255].
     contrast: float64 [N], the standard deviation of all values in [0, 255], around the mean of their channel.
     sizes: int64 [N, 2], height and width as stored. turns: int64 [N], the orientation of EXIF, 1 for upright.
@@ -32,6 +36,7 @@ class Part:
 
     name: str
     source: ImageSource
+    files: bool
     names: Sequence[str]
     thumbnails: npt.NDArray[np.uint8]
     colours: npt.NDArray[np.float64]
@@ -65,29 +70,29 @@ def _part(name: str, source: ImageSource, root: Path) -> Part:
     else:
         names = [os.path.relpath(path, root) for path in source.paths]
     return Part(
-        name, source, names, np.array(thumbnails), np.array(colours), np.array(contrast), np.array(sizes),
-        np.array(turns), digests,
+        name, source, isinstance(source, _Files), names, np.array(thumbnails), np.array(colours), np.array(contrast),
+        np.array(sizes), np.array(turns), digests,
     )  # fmt: skip
 
 
 def _look(source: ImageSource, start: int) -> Iterator[tuple[object, ...]]:
     """The columns of `Part` for some rows."""
     rows = np.arange(start, min(start + _AT_ONCE, len(source)))
-    paths = [None] * len(rows) if source.paths is None else source.paths[rows]
-    for image, path in zip(source.read(rows), paths, strict=True):
+    for row, image in zip(rows, source.read(rows), strict=True):
         colour = image.mean(axis=(0, 1))
         thumbnail = lookalikes.thumbnail(Image.fromarray(image))
         contrast = np.sqrt(((image - colour) ** 2).mean())
-        yield thumbnail, colour, contrast, *(_stored(image) if path is None else _in_file(Path(path)))
+        stored = _in_file(source, row) if isinstance(source, _Files) else _in_memory(image)
+        yield thumbnail, colour, contrast, *stored
 
 
-def _stored(image: npt.NDArray[np.uint8]) -> tuple[tuple[int, ...], int, bytes]:
+def _in_memory(image: npt.NDArray[np.uint8]) -> tuple[tuple[int, ...], int, bytes]:
     return image.shape[:2], 1, hashlib.sha256(image.tobytes()).digest()
 
 
-def _in_file(path: Path) -> tuple[tuple[int, int], int, bytes]:
+def _in_file(source: ImageFiles | PackedImages, row: int) -> tuple[tuple[int, int], int, bytes]:
     """Size, orientation and digest of a file, which could be read a moment ago."""
-    with path.open("rb") as file:
+    with source.open(row) as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         file.seek(0)
         with Image.open(file) as image:

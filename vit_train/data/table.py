@@ -44,9 +44,8 @@ def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
             for file, _ in shards
         ]
         listing = _list(path, tables, told, notes, stores.all(), config.folds)
-    if listing.packed is not None and config.exclude is not None:
-        raise DataError(f"dataset.exclude={config.exclude}: names files, and {path} holds pictures; leave out rows")
-    return read_listing(without(listing, config.exclude, path.parent), config, side)
+    listing, _ = without(listing, config.exclude, path if path.is_dir() else path.parent)
+    return read_listing(listing, config, side)
 
 
 def _list(
@@ -104,7 +103,7 @@ def _names(labels: set[str]) -> tuple[str, ...]:
 def _paths(table: Columns) -> list[str]:
     """The files, which are there, in the table's folder or below, and no two of them the same; or names of rows."""
     if table.places is not None:
-        return [f"{table.file}: row {row:,}" for row in table.rows]
+        return [f"{table.file}: row {row}" for row in table.rows]
     given = table.cells["path"]
     folder = os.path.abspath(table.file.parent)  # noqa: PTH100, these are ten times as fast as Path
     paths = [os.path.normpath(os.path.join(folder, path)) for path in given]  # noqa: PTH118

@@ -89,8 +89,7 @@ def _single(parts: Sequence[Part]) -> Iterator[Finding]:
         span = slice(start, start := start + len(part))
         for row in np.flatnonzero(part.contrast < _BLANK).tolist():
             yield Finding("blank", part.name, row, f"values differ by {part.contrast[row]:.1f} of 255 only", True)
-        files = part.source.paths is not None
-        for row in np.flatnonzero(files & (part.sizes.min(axis=1) < _TINY)).tolist():
+        for row in np.flatnonzero(part.files & (part.sizes.min(axis=1) < _TINY)).tolist():
             yield Finding("tiny", part.name, row, f"{part.sizes[row, 1]} x {part.sizes[row, 0]} pixels")
         for row in np.flatnonzero(part.turns > 1).tolist():
             how = "mirrored" if part.turns[row] in (2, 4) else "turned"
