@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import io
 import stat
 import warnings
 from collections.abc import Callable
@@ -176,7 +177,7 @@ class ImageFiles:
         except OSError as error:  # it was there a moment ago
             raise DataError(f"{path}: cannot be read ({error.strerror}); fix that") from error
 
-    def open(self, row: int) -> IO[bytes]:
+    def open(self, row: int) -> io.BufferedReader:
         """A picture's file, to be read; raises OSError."""
         return Path(self.paths[row]).open("rb")
 

@@ -68,7 +68,7 @@ class PackedImages:
         content = self.packed.content(row)
         return self._decoded(row, content), hashlib.sha256(content).digest()
 
-    def open(self, row: int) -> IO[bytes]:
+    def open(self, row: int) -> io.BytesIO:
         """What the picture's file would hold."""
         return io.BytesIO(self.packed.content(row))
 

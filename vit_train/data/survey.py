@@ -78,7 +78,7 @@ def _part(name: str, source: ImageSource, root: Path) -> Part:
 def _look(source: ImageSource, start: int) -> Iterator[tuple[object, ...]]:
     """The columns of `Part` for some rows."""
     rows = np.arange(start, min(start + _AT_ONCE, len(source)))
-    for row, image in zip(rows, source.read(rows), strict=True):
+    for row, image in zip(rows.tolist(), source.read(rows), strict=True):
         colour = image.mean(axis=(0, 1))
         thumbnail = lookalikes.thumbnail(Image.fromarray(image))
         contrast = np.sqrt(((image - colour) ** 2).mean())
