@@ -198,6 +198,7 @@ def after_step(monkeypatch):
     return arrange
 
 
+@pytest.mark.slow
 def test_a_run_directory_that_vanishes_is_one_sentence(tiny, tmp_path, after_step):
     after_step(1, lambda: shutil.rmtree(next(tmp_path.glob("*/*"))))
     with pytest.raises(CheckpointError, match=rf"^{tmp_path}/.*/step-0000000001: could not be written \(No such file"):
@@ -220,6 +221,7 @@ def test_a_quota_that_is_reached_in_a_checkpoint_leaves_the_one_before_it(tiny, 
     assert writer.read(RunDir(run)).test == plain.test
 
 
+@pytest.mark.slow
 def test_a_signal_that_comes_in_the_last_save_is_not_lost(tiny, tmp_path, monkeypatch):
     save = checkpoint.save
 

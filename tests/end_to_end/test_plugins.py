@@ -144,6 +144,7 @@ def test_an_augmentation_is_in_the_batches_of_both_placements():
     assert (found["augment=none"] != found["augment.placement=host"]).numpy().mean() > 0.5
 
 
+@pytest.mark.slow
 def test_a_metric_picks_the_epoch_and_is_in_the_report(here, capsys):
     Path("f1.py").write_text(F1)
     own = ["plugin=[my_worst.py,f1.py]", "dataset=digits", *TINY_SIZE]

@@ -156,6 +156,7 @@ def test_a_litert_export_has_rule_and_score(ruled, images, tmp_path):
     np.testing.assert_allclose(score, expected(ruled, images), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_keras_export_has_rule_and_score(ruled, images, tmp_path):
     from vit_train import load_model
 

@@ -85,6 +85,7 @@ def test_parts_take_turns(tensorflow):
     assert float(factor) == pytest.approx(3 / 5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_non_finite_part_is_a_non_finite_step(tiny):
     from vit_train.errors import NonFiniteLoss
