@@ -10,7 +10,6 @@ import pytest
 from data.test_folder import load_folder, write_classes
 from PIL import Image
 
-from vit_train import cli
 from vit_train.config.compose import load_config
 from vit_train.data.sources import load_all
 from vit_train.errors import ConfigError, DataError
@@ -85,14 +84,6 @@ def write_stream(file, table, options=None):
 def load(kind, root, *overrides):
     return load_all(load_config([f"dataset={kind}", f"dataset.root={root}", "model.image_size=8", "model.patch_size=4",
                                  *overrides]))  # fmt: skip
-
-
-def refused(kind, root, message):
-    """Loading what is broken is one line that begins with the file and what is wrong with it."""
-    with pytest.raises(DataError) as error:
-        load(kind, root)
-    assert str(error.value).startswith(f"{root}{message}"), str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def require_equal(found, expected):
@@ -242,6 +233,27 @@ def as_floats(table):
     return table.set_column(1, "label", table["label"].cast("float64"))
 
 
+def bomb(megabytes, rows):
+    """A picture of zeros, compressed to some kilobytes; in a dictionary, if it is small enough, for many rows."""
+
+    def write(folder, file):
+        table = pa.table({"image": [bytes(megabytes * 2**20)] * rows, "label": ["x"] * rows})
+        parquet.write_table(table, file, compression="zstd", dictionary_pagesize_limit=2**24)
+
+    return write
+
+
+def named_by(table, names):
+    """With these names as labels, over and over, in place of the numbers of classes; bytes are taken for UTF-8."""
+    column = pa.array((names * len(table))[: len(table)], pa.binary()).view(pa.string())
+    return table.set_column(1, "label", column).replace_schema_metadata(None)
+
+
+def pathed(table, *paths):
+    """With paths in place of pictures."""
+    return table.slice(0, len(paths)).set_column(0, "path", pa.array(paths))
+
+
 # How a good file is broken, and how the sentence goes on after its path.
 BROKEN = {
     "no file": (lambda folder, file: None, ": there is no such file; set dataset.root"),
@@ -252,7 +264,41 @@ BROKEN = {
     "zeros": (as_bytes(lambda data: data[:50] + bytes(300) + data[350:]), ": "),
     "a CSV file": (as_bytes(lambda data: b"path,label\n" * 9), ": is damaged, or no parquet file (Parquet magic bytes"),
     "2**31 rows": (as_bytes(declaring(2**31)), ": declares 2,147,483,648 rows, and at most 100,000,000 are read; "),
+    "a bomb of one picture": (bomb(300, 1), ": unpacks to 314,572,911 bytes or more, over 100"),
+    "a bomb of one picture in many rows": (bomb(1, 300), ": unpacks to 285,212,672 bytes or more, over 100"),
     "more rows than there are": (as_bytes(declaring(99)), ": "),
+    "two classes of one name": (
+        lambda folder, file: parquet.write_table(table_of(rows_of(folder, "train"), ["cat", "cat"]), file),
+        ": two classes of its column label have one name; rename one of them",
+    ),
+}  # fmt: skip
+# The same of a good table, whatever file holds it.
+BROKEN_ROWS = {
+    "an empty label": (
+        as_table(lambda table: named_by(table, ["cat", "dog", "", "dog"])),
+        ": row 2: its label '' is empty or a number with a point; labels are names or whole numbers (and in",
+    ),
+    "labels of NaN": (
+        as_table(lambda table: named_by(table, ["cat", "dog", "nan"])),
+        ": row 2: its label 'nan' is empty or a number with a point; labels are names or whole numbers (and in",
+    ),
+    "labels in Latin-1": (
+        as_table(lambda table: named_by(table, ["cat", b"chien n\xe9"])),
+        ": is damaged, or no {kind} file (",
+    ),
+    "a path outside": (
+        as_table(lambda table: pathed(table, "/etc/passwd")),
+        ": row 0: /etc/passwd is outside of {folder}; paths are relative to the table, so put it beside the",
+    ),
+    "a path above": (as_table(lambda table: pathed(table, "../x.png")), ": row 0: ../x.png is outside of {folder}; "),
+    "a missing file": (
+        as_table(lambda table: pathed(table, "x.png")),
+        ": row 0: there is no file {folder}/x.png; paths are relative to the table",
+    ),
+    "a file twice": (
+        as_table(lambda table: pathed(table, "x.png", "./x.png")),
+        ": row 1: ./x.png is in row 0, too; remove one of them",
+    ),
     "no pictures": (
         as_table(lambda table: table.drop_columns("image")),
         ": has no column called path, file, filename, file_name, filepath, file_path, image, image_path, img; it names",
@@ -280,10 +326,6 @@ BROKEN = {
         as_table(lambda table: table.replace_schema_metadata({"huggingface": "[]"})),
         ": what `datasets` says in it of the column label makes no sense; write it again with `datasets`",
     ),
-    "two classes of one name": (
-        lambda folder, file: parquet.write_table(table_of(rows_of(folder, "train"), ["cat", "cat"]), file),
-        ": two classes of its column label have one name; rename one of them",
-    ),
 }  # fmt: skip
 
 
@@ -293,21 +335,36 @@ def halved(table):
     return pa.Table.from_pylist(rows, table.schema)
 
 
-@pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_file_is_one_sentence(folder, tmp_path, fault):
-    damage, message = BROKEN[fault]
+@pytest.mark.parametrize("fault", BROKEN | BROKEN_ROWS)
+def test_a_broken_file_is_one_sentence(folder, tmp_path, fault, refused):
+    damage, message = (BROKEN | BROKEN_ROWS)[fault]
     damage(folder, tmp_path / "x.parquet")
-    refused("table", tmp_path / "x.parquet", message)
+    sentence = refused("table", tmp_path / "x.parquet")
+    assert sentence.startswith(f"{tmp_path}/x.parquet{message.format(folder=tmp_path, kind='parquet')}")
 
 
-def test_the_command_says_it_and_leaves_nothing_behind(tensorflow, folder, tmp_path, monkeypatch, capsys):
-    one_row(label=None)(folder, tmp_path / "x.parquet")
-    monkeypatch.chdir(folder)
-    before = sorted(folder.iterdir())
-    assert cli.run(["dataset=table", "dataset.root=../x.parquet"]) == 3
-    assert capsys.readouterr().err.splitlines()[-1].startswith("vit-train: ../x.parquet: row 3: its label '' is none")
-    assert sorted(folder.iterdir()) == before
-    assert not list((tmp_path / "cache").rglob("*.*"))  # what was copied there has no name
+@pytest.mark.parametrize("fault", BROKEN_ROWS)
+def test_broken_rows_that_datasets_saved_are_one_sentence(folder, tmp_path, fault, refused):
+    damage, message = BROKEN_ROWS[fault]
+    damage(folder, tmp_path / "x.parquet")
+    saved, file = tmp_path / "saved", tmp_path / "saved/data-00000-of-00001.arrow"
+    saved.mkdir()
+    write_stream(file, parquet.read_table(tmp_path / "x.parquet"))
+    (saved / "state.json").write_text('{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
+    named = saved if message.startswith(": has no rows") else file
+    assert refused("hf", saved).startswith(f"{named}{message.format(folder=saved, kind='arrow')}")
+
+
+@pytest.mark.parametrize("fault", ["2**31 rows", "a bomb of one picture", "a bomb of one picture in many rows"])
+def test_what_a_file_declares_takes_no_memory(folder, tmp_path, fault, memory_to_refuse):
+    BROKEN[fault][0](folder, tmp_path / "x.parquet")
+    assert memory_to_refuse("table", tmp_path / "x.parquet") < 2**26  # of 300 MB
+
+
+def test_what_is_copied_has_no_name(folder, tmp_path, refused):
+    one_row(image=picture_of(b""))(folder, tmp_path / "x.parquet")
+    refused("table", tmp_path / "x.parquet")
+    assert not any((tmp_path / "cache" / "vit-train").iterdir())
 
 
 def in_saved(change):
@@ -379,10 +436,10 @@ BROKEN_FOLDERS = {
 
 
 @pytest.mark.parametrize("fault", BROKEN_FOLDERS)
-def test_a_broken_folder_is_one_sentence(folder, tmp_path, fault):
+def test_a_broken_folder_is_one_sentence(folder, tmp_path, fault, refused):
     damage, message = BROKEN_FOLDERS[fault]
     damage(folder, tmp_path / "hf")
-    refused("hf", tmp_path / "hf", message.format(root=tmp_path / "hf"))
+    assert refused("hf", tmp_path / "hf").startswith(f"{tmp_path}/hf{message.format(root=tmp_path / 'hf')}")
 
 
 def test_the_pictures_are_decoded_as_files_are(tmp_path):

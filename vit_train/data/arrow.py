@@ -16,6 +16,8 @@ from vit_train.text import one_line
 SUFFIXES = (".parquet", ".arrow")
 _MOST_ROWS = 10**8  # a few bytes can declare more than any memory holds
 _AT_ONCE = 16  # rows of parquet
+# A file of some kilobytes can unpack to any size, in memory and in the copy on the disk; pictures are compressed already.
+_MOST_UNPACKED, _ALWAYS_UNPACKED = 100, 2**28  # times the file's bytes, and bytes
 
 
 def read_arrow(file: Path, names: Mapping[str, str | None], stores: Stores) -> Columns:
@@ -79,13 +81,26 @@ class _Parquet:
         # With a map and no buffers ahead, memory has a page of each column and not a whole group of rows.
         self._file = parquet.ParquetFile(file, memory_map=True, pre_buffer=False, page_checksum_verification=True)
         self._stores, self.schema, self.rows = stores, self._file.schema_arrow, self._file.metadata.num_rows
+        self._path, self._copied = file, 0
         _require_few(file, self.rows)
 
     def batches(self, columns: list[str]) -> Iterator[Any]:
+        about = self._file.metadata
+        groups = [about.row_group(number) for number in range(about.num_row_groups)]
+        parts = [group.column(number) for group in groups for number in range(group.num_columns)]
+        chosen = [part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] in columns]
+        self._require_bounded(sum(chosen))
         yield from self._file.iter_batches(_AT_ONCE, columns=columns, use_threads=False)
+
+    def _require_bounded(self, unpacked: int) -> None:
+        if unpacked > max(_MOST_UNPACKED * self._path.stat().st_size, _ALWAYS_UNPACKED):
+            raise DataError(f"{self._path}: unpacks to {unpacked:,} bytes or more, over {_MOST_UNPACKED} times its "
+                            "own, which pictures do not; write it again with other ones")  # fmt: skip
 
     def places(self, pictures: Any) -> npt.NDArray[np.int64]:
         offsets, content = _buffers(pictures)
+        self._copied += int(offsets[-1] - offsets[0])  # one value of a dictionary may be that of many rows
+        self._require_bounded(self._copied)
         start = self._stores.copy(content[offsets[0] : offsets[-1]])
         return _places(0, start - offsets[0], offsets)
 

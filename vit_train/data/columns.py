@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from vit_train.files import read_regular
 from vit_train.text import one_line, some
 
 _MOST_BYTES = 2**31  # some ten million rows
+NO_LABEL = "empty or a number with a point; labels are names or whole numbers"
+_NO_LABEL = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?|[+-]?nan|", re.IGNORECASE)
 # What a column of each kind is called where the config does not say.
 _USUAL = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img"),
@@ -76,6 +79,11 @@ def columns_of(file: Path, text: str, names: Mapping[str, str | None]) -> Column
     except csv.Error as error:
         raise DataError(f"{file}: row {number + 1:,}: cannot be read ({error}); are its quotes closed?") from error
     return Columns(file, rows, found)
+
+
+def is_no_label(text: str) -> bool:
+    """Whether it is what programs write for a gap, or make of whole numbers with gaps among them: NO_LABEL."""
+    return _NO_LABEL.fullmatch(text) is not None
 
 
 def names_paths(file: Path, text: str) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vit_train.config.dataset import DatasetConfig
+from vit_train.data.columns import NO_LABEL, is_no_label
 from vit_train.data.copies import TEST, TRAIN, VALIDATION
 from vit_train.data.exclude import without
 from vit_train.data.images import Dataset, Indices, moments
@@ -29,6 +30,7 @@ _PAIRS = {
     VALIDATION: (("x_val", "y_val"), ("x_valid", "y_valid"), ("val_images", "val_labels")),
 }
 _MOST_BYTES = 2**33  # of a compressed array, which is kept in memory
+_MOST_UNPACKED, _ALWAYS_UNPACKED = 100, 2**28  # times the bytes of a compressed array, and bytes
 _CHUNK = 1024  # images at once
 
 
@@ -146,7 +148,11 @@ def _labels(file: "_Arrays", name: str, images: str, count: int) -> npt.NDArray[
     if kind.kind not in "iuU" or shape not in ((count,), (count, 1)):
         raise DataError(f"{file.path}: {name} is {kind} {list(shape)}, and labels are whole numbers or names, one for "
                         f"each of the {count:,} images in {images}")  # fmt: skip
-    return file.read(name).reshape(-1)
+    labels = file.read(name).reshape(-1)
+    for label, place in zip(*np.unique(labels, return_index=True), strict=True):
+        if is_no_label(str(label).strip()):
+            raise DataError(f"{file.path}: {name}[{place}] is '{label}', {NO_LABEL}")
+    return labels
 
 
 def _classes(file: "_Arrays", labels: npt.NDArray[Any]) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
@@ -197,6 +203,9 @@ class _Arrays:
             if entry.file_size > _MOST_BYTES:
                 raise DataError(f"{self.path}: {name} takes {entry.file_size / 2**30:,.0f} GB, and what is compressed "
                                 "has to fit into 8; write it with np.savez, and it is read as needed")  # fmt: skip
+            if entry.file_size > max(_MOST_UNPACKED * entry.compress_size, _ALWAYS_UNPACKED):
+                raise DataError(f"{self.path}: {name} unpacks to {entry.file_size:,} bytes, over {_MOST_UNPACKED} "
+                                "times its own, which pictures do not; if it is meant so, use np.savez")  # fmt: skip
             with self.archive.open(entry) as content:
                 array = np.lib.format.read_array(content, allow_pickle=False)
                 content.read(1)  # at the end of an entry, its checksum is compared

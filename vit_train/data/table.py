@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vit_train.config.dataset import DatasetConfig
 from vit_train.data.arrow import SUFFIXES, read_arrow
-from vit_train.data.columns import Columns, read_columns
+from vit_train.data.columns import NO_LABEL, Columns, is_no_label, read_columns
 from vit_train.data.copies import TRAIN
 from vit_train.data.exclude import without
 from vit_train.data.images import Dataset
@@ -19,9 +19,6 @@ from vit_train.data.packed import Packed, Stores
 from vit_train.data.roots import expanded
 from vit_train.data.shards import find_shards
 from vit_train.errors import DataError
-
-_AFTER_NAMES = " after the first, which names the columns"
-_NO_NAME = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?|[+-]?nan", re.IGNORECASE)
 
 
 def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
@@ -63,8 +60,8 @@ def _list(
                             "write them as one data set")  # fmt: skip
     shown = [label for table in tables for label in _labels(table)]
     if not shown:
-        raise DataError(f"{root}: has no rows{_AFTER_NAMES if root.suffix not in SUFFIXES else ''}; add one for each "
-                        "picture")  # fmt: skip
+        after = "" if tables[0].file.suffix in SUFFIXES else " after the first, which names the columns"
+        raise DataError(f"{root}: has no rows{after}; add one for each picture")
     paths = [path for table in tables for path in _paths(table)]
     names = tables[0].class_names or _names(set(shown))
     place_of = {name: place for place, name in enumerate(names)}
@@ -79,13 +76,8 @@ def _list(
 
 def _labels(table: Columns) -> list[str]:
     shown = table.cells["label"]
-    bad = {label for label in set(shown) if not label or _NO_NAME.fullmatch(label)}
-    table.require(
-        [label not in bad for label in shown],
-        lambda place: (
-            f"its label '{shown[place]}' is empty or a number with a point; labels are names or whole numbers"
-        ),
-    )
+    bad = set(filter(is_no_label, set(shown)))
+    table.require([label not in bad for label in shown], lambda place: f"its label '{shown[place]}' is {NO_LABEL}")
     return shown
 
 
