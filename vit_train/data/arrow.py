@@ -16,7 +16,7 @@ from vit_train.text import one_line
 SUFFIXES = (".parquet", ".arrow")
 _MOST_ROWS = 10**8  # a few bytes can declare more than any memory holds
 _AT_ONCE = 16  # rows of parquet
-# A file of some kilobytes can unpack to any size, in memory and in the copy on the disk; pictures are compressed already.
+# A file of some kilobytes can unpack to any size, in memory and in the copy on the disk; pictures are compressed.
 _MOST_UNPACKED, _ALWAYS_UNPACKED = 100, 2**28  # times the file's bytes, and bytes
 
 
