@@ -26,7 +26,7 @@ model.name model.image_size model.mean model.std model.patch_size model.projecti
 model.head_units model.dropout model.head_dropout model.heads model.key_dim model.pooling model.position_embedding
 model.attention_initializer model.initializer model.stem model.stem_channels model.stem_norm model.mlp
 model.mlp_output_activation model.activation model.drop_path model.drop_path_mode model.layer_scale
-model.register_tokens model.pre_norm model.final_norm model.norm_epsilon model.export_ternary
+model.qk_norm model.register_tokens model.pre_norm model.final_norm model.norm_epsilon model.export_ternary
 loss.label_smoothing loss.class_weights loss.logit_adjustment
 head.name head.l2 head.neighbours head.temperature
 optimizer.name optimizer.learning_rate optimizer.weight_decay optimizer.decay optimizer.groups optimizer.layer_decay

@@ -109,7 +109,7 @@ ELSEWHERE = {
 ELSEWHERE |= {
     *(f"model.{name}" for name in "initializer stem stem_channels stem_norm mlp mlp_output_activation".split()),
     *(f"model.{name}" for name in "activation drop_path drop_path_mode layer_scale".split()),
-    *(f"model.{name}" for name in "register_tokens norm_epsilon pre_norm final_norm mean std".split()),
+    *(f"model.{name}" for name in "qk_norm register_tokens norm_epsilon pre_norm final_norm mean std".split()),
     "train.cache_features",
     "train.accumulate",  # test_accumulate.py
     "train.recompute",  # test_recompute.py

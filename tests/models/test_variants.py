@@ -199,6 +199,19 @@ def test_layer_scale_is_a_gain_on_each_branch():
     np.testing.assert_allclose(array(block(x)), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_swiglu_by_its_formula():
+    from vit_train.models.blocks import TransformerBlock
+
+    block, x = TransformerBlock(2, 4, 16, mlp="swiglu", mlp_output_activation=False), np.ones((1, 4, 8), "float32")
+    x = np.random.default_rng(0).normal(size=x.shape).astype("float32")
+    block.build(x.shape)
+    y = x + array(block.attention(block.attention_norm(x)))
+    normed = array(block.mlp_norm(y))
+    gate, hidden = (normed @ array(each.kernel) + array(each.bias) for each in (block.mlp_gate, block.mlp_hidden))
+    expected = y + (gate / (1 + np.exp(-gate)) * hidden) @ array(block.mlp_output.kernel)
+    np.testing.assert_allclose(array(block(x)), expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "pooling",
     ["average", *(pytest.param(each, marks=pytest.mark.slow) for each in ("class_token", "attention", "flatten"))],
@@ -248,6 +261,7 @@ VARIANTS = [
     ("model.pooling=attention", "model.stem_norm=layer", "model.layer_scale=0.1", "model.dropout=0.1"),
     ("model.pooling=class_token", "model.stem_norm=none", "model.activation=gelu", "model.norm_epsilon=1e-5"),
     ("model.stem=patch", "model.mlp=dense", "model.position_embedding=none", "model.pooling=average"),
+    ("model.position_embedding=rope", "model.qk_norm=true", "model.mlp=swiglu", "model.pooling=class_token"),
 ]
 
 
@@ -294,6 +308,9 @@ from vit_train.models.self_attention import SelfAttention
 layer, x = SelfAttention(2, 4), rng.normal(size=(3, 5, 16)).astype("float32")
 layer.build(x.shape)
 assert layer.projects_at_once(x)
+np.testing.assert_allclose(layer(x, training=True), layer(x, training=False), rtol=1e-4, atol=1e-5)
+layer = SelfAttention(2, 4, rotary=True, qk_norm=True, prefix_tokens=1)
+layer.build(x.shape)
 np.testing.assert_allclose(layer(x, training=True), layer(x, training=False), rtol=1e-4, atol=1e-5)
 """
 

@@ -94,7 +94,9 @@ class VitConfig(PatchModelConfig):
     pooling: Literal["flatten", "average", "class_token", "attention"] = key(
         "how tokens become one vector; attention is their mean by learned weights, as in CCT"
     )
-    position_embedding: Literal["learned", "sincos", "none"] = key("what tells tokens apart by place")
+    position_embedding: Literal["learned", "sincos", "rope", "none"] = key(
+        "what tells tokens apart by place: a table that is added, or rotations of queries and keys, as in DINOv3"
+    )
     attention_initializer: Literal["glorot_2021", "glorot", "trunc_normal"] = key(
         "spread of the first attention kernels: as Keras 2 drew them in 2021, as Keras 3 does, or normal of 0.02"
     )
@@ -109,8 +111,9 @@ class VitConfig(PatchModelConfig):
     )
     stem_channels: int = key("channels inside of stem=conv", absent=48, minimum=1)
     stem_norm: Literal["batch", "layer", "none"] = key("normalisation inside of stem=conv", absent="batch")
-    mlp: Literal["dense", "conv"] = key(
-        "between a block's two dense layers: nothing, or a depthwise convolution of 3x3 over the tokens",
+    mlp: Literal["dense", "conv", "swiglu"] = key(
+        "between a block's two dense layers: model.activation, a depthwise convolution of 3x3 over the tokens besides, "
+        "or in place of both a second hidden layer that weighs the first through SiLU",
         absent="dense",
     )
     mlp_output_activation: bool = key(
@@ -130,6 +133,7 @@ class VitConfig(PatchModelConfig):
     layer_scale: float | None = key(
         "first value of a learned gain on each branch of a block, such as 1e-5; null has none", absent=None, above=0
     )
+    qk_norm: bool = key("whether queries and keys are normalised in each head", absent=False)
     register_tokens: int = key("learned tokens without place beside those of the image", absent=0, minimum=0)
     pre_norm: bool = key("whether tokens are normalised before the first block, too, as in CLIP", absent=False)
     final_norm: Literal["tokens", "pooled"] = key(
@@ -174,6 +178,12 @@ class VitConfig(PatchModelConfig):
             raise ConfigError(
                 f"model.heads={self.heads}: does not divide model.projection_dim={self.projection_dim} while "
                 "model.key_dim is null; change one of them or set model.key_dim"
+            )
+        head_width = self.key_dim or self.projection_dim // self.heads
+        if self.position_embedding == "rope" and head_width % 4:
+            raise ConfigError(
+                f"model.position_embedding=rope: turns heads of a multiple of 4, and theirs is {head_width}; change "
+                "model.heads, model.projection_dim or model.key_dim"
             )
         if self.position_embedding == "sincos" and (self.projection_dim % 4 or self.projection_dim < 8):
             raise ConfigError(

@@ -67,7 +67,9 @@ class TransformerBlock(keras.layers.Layer):
     """Pre-norm attention and MLP, each with a residual: [B, N, D] -> [B, N, D] (ViT, arXiv 2010.11929).
 
     As in the keras.io example, and unlike ViT, the activation follows both dense layers of the MLP, unless
-    `mlp_output_activation` is false; dropout follows both. With `mlp` "conv" a `TokenConvolution` is between them.
+    `mlp_output_activation` is false; dropout follows both. With `mlp` "conv" a `TokenConvolution` is between them, and
+    with "swiglu" a second hidden layer, through SiLU, weighs the first in place of an activation (arXiv 2002.05202).
+    `rotary` and `qk_norm` are of `SelfAttention`.
     `drop_path` is the rate at which an example skips a branch, `layer_scale` the first gain of the branches, if any.
     With `recompute`, which is no part of a saved model, training keeps the block's input only, and computes the block
     again in the backward pass.
@@ -91,6 +93,8 @@ class TransformerBlock(keras.layers.Layer):
         drop_path: float = 0.0,
         layer_scale: float | None = None,
         prefix_tokens: int = 0,
+        rotary: bool = False,
+        qk_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -108,19 +112,28 @@ class TransformerBlock(keras.layers.Layer):
             "drop_path": drop_path,
             "layer_scale": layer_scale,
             "prefix_tokens": prefix_tokens,
+            "rotary": rotary,
+            "qk_norm": qk_norm,
         }
         # A saved model has the precision it was trained in, and may be loaded where another one is the default.
         policy = {"dtype": self.dtype_policy}
         self.attention_norm = LayerNorm(epsilon=epsilon, name="attention_norm", **policy)
         start = ATTENTION_INITIALIZERS[attention_initializer]()
         self.attention = SelfAttention(
-            heads, key_dim, dropout=dropout, kernel_initializer=start, name="attention", **policy
-        )
+            heads, key_dim, rotary=rotary, qk_norm=qk_norm, prefix_tokens=prefix_tokens, epsilon=epsilon,
+            dropout=dropout, kernel_initializer=start, name="attention", **policy,
+        )  # fmt: skip
         self.mlp_norm = LayerNorm(epsilon=epsilon, name="mlp_norm", **policy)
         self.mlp_hidden = keras.layers.Dense(
             mlp_dim, kernel_initializer=INITIALIZERS[initializer], name="mlp_hidden", **policy
         )
-        self.hidden_gelu = GeluDropout(dropout, activation, name="hidden_gelu", **policy)
+        if mlp == "swiglu":
+            self.mlp_gate = keras.layers.Dense(
+                mlp_dim, kernel_initializer=INITIALIZERS[initializer], name="mlp_gate", **policy
+            )
+            self.hidden_gelu: Dropout = Dropout(dropout, name="hidden_dropout", **policy)
+        else:
+            self.hidden_gelu = GeluDropout(dropout, activation, name="hidden_gelu", **policy)
         if mlp_output_activation:
             self.output_gelu = GeluDropout(dropout, activation, name="output_gelu", **policy)
         else:
@@ -139,7 +152,8 @@ class TransformerBlock(keras.layers.Layer):
         self.mlp_output = keras.layers.Dense(
             width, kernel_initializer=start, dtype=self.dtype_policy, name="mlp_output"
         )
-        for layer in (self.attention_norm, self.attention, self.mlp_norm, self.mlp_hidden, *self.scales):
+        gates = [self.mlp_gate] if options["mlp"] == "swiglu" else []
+        for layer in (self.attention_norm, self.attention, self.mlp_norm, *gates, self.mlp_hidden, *self.scales):
             layer.build(input_shape)
         if self.convolution:
             self.convolution.build(hidden_shape)
@@ -169,7 +183,10 @@ class TransformerBlock(keras.layers.Layer):
         return x_BND + self._branch(self._mlp(self.mlp_norm(x_BND, training=training), training), 1, training)
 
     def _mlp(self, x_BND: Any, training: bool | None) -> Any:
-        y_BNM = self.hidden_gelu(self.mlp_hidden(x_BND), training=training)
+        y_BNM = self.mlp_hidden(x_BND)
+        if self.own_config["mlp"] == "swiglu":
+            y_BNM = ops.silu(self.mlp_gate(x_BND)) * y_BNM
+        y_BNM = self.hidden_gelu(y_BNM, training=training)
         if self.convolution:
             y_BNM = self.convolution(y_BNM)
         return self.output_gelu(self.mlp_output(y_BNM), training=training)

@@ -11,6 +11,8 @@ from keras import ops
 from vit_train.machine import kernels
 from vit_train.models.dropout import Dropout, drop, kept
 from vit_train.models.fused import fused
+from vit_train.models.layer_norm import LayerNorm
+from vit_train.models.rotary import rotate
 
 # Arguments of Keras' layer for which the layer below is Keras' layer. `activity_regularizer` belongs to projections.
 _NOT_FUSED = ("output_shape", "attention_axes", "sliding_window", "use_gate", "activity_regularizer")
@@ -27,15 +29,34 @@ class SelfAttention(keras.layers.MultiHeadAttention):
 
     It takes the arguments of Keras' layer by name, and does as that layer does for those that the products above leave
     out. A mask of the tokens is heeded; `attention_mask` and `use_causal_mask` are no arguments of a call.
+
+    Of its own are `rotary`, with which queries and keys are turned by the places of their tokens in a square grid, of
+    which the first `prefix_tokens` are no part (`rotary.rotate`), and `qk_norm`, with which they are normalised in each
+    head before that (ViT-22B, arXiv 2302.05442), with `epsilon`.
     """
 
-    def __init__(self, num_heads: int, key_dim: int, **options: Any) -> None:
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        *,
+        rotary: bool = False,
+        qk_norm: bool = False,
+        prefix_tokens: int = 0,
+        epsilon: float = 1e-6,
+        **options: Any,
+    ) -> None:
         super().__init__(num_heads, key_dim, **options)
         flash = options.get("flash_attention") or keras.config.is_flash_attention_enabled()
         self.plain = self.use_bias and not flash and not any(options.get(option) for option in _NOT_FUSED)
+        self.rotary, self.prefix_tokens, self.epsilon = rotary, prefix_tokens, epsilon
+        names = ("query_norm", "key_norm") if qk_norm else ()
+        self.norms = [LayerNorm(epsilon=epsilon, name=name, dtype=self.dtype_policy) for name in names]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape, input_shape)
+        for norm in self.norms:
+            norm.build((None, None, self.num_heads, self.key_dim))
         del self._dropout_layer  # or its seed would be kept with the weights
         self._dropout_layer: Dropout = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
 
@@ -70,7 +91,7 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         if not (kernels.fused() and self.plain and len(x_BND.shape) == 3):
             return False
         _, tokens, width = x_BND.shape
-        return tokens is not None and min(self.key_dim, self.value_dim) >= width
+        return tokens is not None and min(self.key_dim, self.value_dim) >= width and not (self.rotary or self.norms)
 
     def projects_at_once(self, x_BND: Any) -> bool:
         """Whether heads are narrow and nothing is dropped, so that one product may make queries, keys and values."""
@@ -89,11 +110,29 @@ class SelfAttention(keras.layers.MultiHeadAttention):
         projected = ops.matmul(ops.reshape(x_BND, (-1, width)), kernel) + bias
         split = ops.transpose(ops.reshape(projected, (-1, tokens, 3, *heads)), (2, 0, 3, 1, 4))
         q_BHNK, k_BHNK, v_BHNK = ops.unstack(split, 3, axis=0)
+        q_BHNK, k_BHNK = self._placed(q_BHNK, k_BHNK, token_axis=2)
         scores_BHNN = ops.matmul(q_BHNK * self.key_dim**-0.5, ops.transpose(k_BHNK, (0, 1, 3, 2)))
         context_BHNK = ops.matmul(softmax(scores_BHNN), v_BHNK)
         context = ops.reshape(ops.transpose(context_BHNK, (0, 2, 1, 3)), (-1, inner))
         y = ops.matmul(context, ops.reshape(self.output_dense.kernel, (inner, width))) + self.output_dense.bias
         return ops.reshape(y, (-1, tokens, width))
+
+    def _compute_attention(self, query: Any, key: Any, value: Any, *arguments: Any, **options: Any) -> Any:
+        """Keras' way, of [B, N, H, K] each."""
+        query, key = self._placed(query, key, token_axis=1)
+        return super()._compute_attention(query, key, value, *arguments, **options)
+
+    def _placed(self, query: Any, key: Any, token_axis: int) -> tuple[Any, Any]:
+        """Normalised and turned, as far as that is wanted."""
+        if self.norms:
+            query, key = (norm(each) for norm, each in zip(self.norms, (query, key), strict=True))
+        if self.rotary:
+            query, key = (rotate(each, self.prefix_tokens, token_axis) for each in (query, key))
+        return query, key
+
+    def get_config(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("rotary", "prefix_tokens", "epsilon")}
+        return {**super().get_config(), **own, "qk_norm": bool(self.norms)}
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> Any:
         return super().compute_output_shape(input_shape, input_shape)

@@ -35,6 +35,8 @@ def vit_features(config: VitConfig, images: keras.KerasTensor) -> keras.KerasTen
             drop_path=rate,
             layer_scale=config.layer_scale,
             prefix_tokens=config.prefix_tokens,
+            rotary=config.position_embedding == "rope",
+            qk_norm=config.qk_norm,
             name=f"block_{index}",
         )(x)
     norm = LayerNorm(epsilon=config.norm_epsilon, name="norm")
