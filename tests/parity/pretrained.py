@@ -74,6 +74,9 @@ TIMM: dict[str, tuple[str, dict[str, object]]] = {
     "timm_siglip": ("vit_base_patch32_siglip_256", {}),
     "timm_average": ("vit_base_patch16_reg4_gap_256", {}),
     "timm_mae_finetuned": ("vit_base_patch16_224", {"global_pool": "avg"}),
+    "timm_qk_norm": ("vit_tiny_patch16_224", {"qk_norm": True}),
+    "timm_dinov3": ("vit_small_patch16_dinov3", {"num_heads": 2}),
+    "timm_dinov3_gated": ("vit_small_plus_patch16_dinov3_qkvb", {"num_heads": 2}),
 }
 
 
@@ -128,6 +131,7 @@ def of_transformers(folder: Path) -> None:
         "image_size": SIZE, "patch_size": PATCH, "hidden_size": WIDTH, "num_hidden_layers": DEPTH,
         "num_attention_heads": HEADS, "intermediate_size": 4 * WIDTH,
     }  # fmt: skip
+    two_heads = shared | {"num_attention_heads": 2}  # rotary positions need a head of a multiple of 4
     t = transformers
     text = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 9}
     cases = {
@@ -137,6 +141,9 @@ def of_transformers(folder: Path) -> None:
         "transformers_dinov2": (t.Dinov2Model(t.Dinov2Config(**shared)), IMAGENET),
         "transformers_dinov2_registers": (
             t.Dinov2WithRegistersModel(t.Dinov2WithRegistersConfig(**shared)), IMAGENET),
+        "transformers_dinov3": (t.DINOv3ViTModel(t.DINOv3ViTConfig(**two_heads, num_register_tokens=2)), IMAGENET),
+        "transformers_dinov3_gated": (
+            t.DINOv3ViTModel(t.DINOv3ViTConfig(**two_heads, use_gated_mlp=True, hidden_act="silu")), IMAGENET),
         "transformers_clip": (t.CLIPModel(t.CLIPConfig(vision_config=shared, text_config=text)), CLIP),
         "transformers_clip_vision": (t.CLIPVisionModel(t.CLIPVisionConfig(**shared)), CLIP),
         "transformers_siglip": (t.SiglipVisionModel(t.SiglipVisionConfig(**shared)), HALF),

@@ -198,3 +198,21 @@ def test_a_run_that_was_stopped_before_its_first_step_needs_the_file(stopped, tm
         train(dataclasses.replace(config, resume=str(path)))
     (tmp_path / "elsewhere").rename(init)
     assert train(dataclasses.replace(config, resume=str(path))).status == "completed"
+
+
+def test_rotary_positions_are_taken_of_dinov3_only(tmp_path):
+    """Others turn queries and keys by other angles, which no tensor tells."""
+    shutil.copy(GOLDEN / "timm_dinov3" / "model.safetensors", tmp_path)
+    with pytest.raises(CheckpointError, match=r"has no table of positions, and no config.json beside it says"):
+        load_config([f"init={tmp_path}"])
+    config = json.loads((GOLDEN / "timm_dinov3" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"architecture": "vit_small_patch16_rope_224"}))
+    with pytest.raises(
+        CheckpointError, match=r"vit_small_patch16_rope_224 has no table of positions and is not DINOv3"
+    ):
+        load_config([f"init={tmp_path}"])
+    config = json.loads((GOLDEN / "transformers_dinov3" / "config.json").read_text())
+    shutil.copytree(GOLDEN / "transformers_dinov3", tmp_path / "other")
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config | {"rope_theta": 10_000.0}))
+    with pytest.raises(CheckpointError, match=r"its rope_theta is 10000.0, and 100.0 is what is taken"):
+        load_config([f"init={tmp_path / 'other'}"])

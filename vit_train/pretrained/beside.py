@@ -7,7 +7,16 @@ from typing import Any
 
 from vit_train.errors import CheckpointError
 from vit_train.files import is_there, read_json
-from vit_train.pretrained.families import KERAS_HUB, OPEN_CLIP, TIMM, TRANSFORMERS, TRANSFORMERS_CLIP, Family
+from vit_train.pretrained.families import (
+    KERAS_HUB,
+    OPEN_CLIP,
+    TIMM,
+    TIMM_DINOV3,
+    TRANSFORMERS,
+    TRANSFORMERS_CLIP,
+    TRANSFORMERS_DINOV3,
+    Family,
+)
 
 Facts = dict[str, Any]  # keys of our model, plain values
 _MOST = 2**20  # bytes
@@ -66,6 +75,37 @@ def _timm(found: Facts, width: int, folder: Path) -> Facts:
         **({"pooling": "average"} if found.get("global_pool") in ("avg", "map") else {}),
         **_statistics(pretrained.get("mean"), pretrained.get("std")),
     }
+
+
+def _timm_dinov3(found: Facts, width: int, folder: Path) -> Facts:
+    name, arguments = str(found.get("architecture", "")), _mapping(found.get("model_args") or {})
+    _require_width(found.get("num_features", width), width)
+    if "_dinov3" not in name:
+        raise ValueError(f"{name} has no table of positions and is not DINOv3, whose rotary ones are ours")
+    pretrained = _mapping(found.get("pretrained_cfg") or {})
+    size = arguments.get("img_size") or list(pretrained.get("input_size") or [256])[-1]
+    return {
+        "heads": arguments.get("num_heads") or {4096: 32}.get(width, width // 64),
+        **({"pooling": "average"} if found.get("global_pool") == "avg" else {}),
+        **_dinov3(size),
+        **_statistics(pretrained.get("mean"), pretrained.get("std")),
+    }
+
+
+def _transformers_dinov3(found: Facts, width: int, folder: Path) -> Facts:
+    _require_width(found.get("hidden_size", width), width)
+    usual: Facts = {"rope_theta": 100.0, "layer_norm_eps": 1e-5, "num_channels": 3}
+    gated = found.get("use_gated_mlp", False)
+    for name, value in {**usual, "hidden_act": "silu" if gated else "gelu"}.items():
+        if found.get(name, value) != value:
+            raise ValueError(f"its {name} is {found[name]}, and {value} is what is taken")
+    heads = found.get("num_attention_heads", 6)
+    return {"heads": heads, **_dinov3(found.get("image_size", 224)), **_of_processor(folder)}
+
+
+def _dinov3(size: int) -> Facts:
+    """What all DINOv3 have (arXiv 2508.10104); a gated MLP has no activation besides."""
+    return {"position_embedding": "rope", "norm_epsilon": 1e-5, "activation": "gelu", "image_size": size}
 
 
 def _transformers(found: Facts, width: int, folder: Path) -> Facts:
@@ -152,6 +192,8 @@ def _require_width(said: Any, width: int) -> None:
 
 _READERS: dict[str, tuple[str, Callable[[Facts, int, Path], Facts]]] = {
     TIMM.name: ("config.json", _timm),
+    TIMM_DINOV3.name: ("config.json", _timm_dinov3),
+    TRANSFORMERS_DINOV3.name: ("config.json", _transformers_dinov3),
     TRANSFORMERS.name: ("config.json", _transformers),
     TRANSFORMERS_CLIP.name: ("config.json", _transformers),
     KERAS_HUB.name: ("config.json", _keras_hub),

@@ -31,7 +31,8 @@ class Family:
     """Files that name tensors alike. The first row is that of the patch projection, which tells families apart.
 
     `ignored` has patterns of what our model has no use for, with the reason; `facts` keys of our model that no tensor
-    of the family tells and that are the same in all its files; `heads` those of the published widths.
+    of the family tells and that are the same in all its files; `heads` those of the published widths. With the same
+    patch projection as another family's, `lacks` is a tensor that only that one has.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Family:
     ignored: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     heads: Mapping[int, int] = field(default_factory=dict)
+    lacks: str = ""
 
     @property
     def anchor(self) -> str:
@@ -99,6 +101,8 @@ TIMM = Family(
         *_norm("norm_pre", "pre_norm"),
         *_norms("blocks.{}.norm1", "blocks.{}.norm2"),
         *_fused("blocks.{}.attn.qkv.weight", "blocks.{}.attn.qkv.bias"),
+        *_norm("blocks.{}.attn.q_norm", "block_{}/attention/query_norm"),
+        *_norm("blocks.{}.attn.k_norm", "block_{}/attention/key_norm"),
         *_linear("blocks.{}.attn.proj", "block_{}/attention/attention_output", from_heads),
         *_mlp("blocks.{}.mlp.fc1", "blocks.{}.mlp.fc2"),
         Row("blocks.{}.ls1.gamma", ("block_{}/attention_scale/gain",), same),
@@ -110,6 +114,29 @@ TIMM = Family(
     ),
     {r"head(_dist)?\..*": _HEAD, r"attn_pool\..*": _POOLING, r"mask_token|decoder_.*": _MASKED},
     {"norm_epsilon": 1e-6, "activation": "gelu"},
+)
+
+# Biases of queries and values stand alone in it, which other models of timm with rotary positions share.
+TIMM_DINOV3 = Family(
+    "timm, DINOv3",
+    (
+        *_linear("patch_embed.proj", "embedding/projection", patches),
+        Row("cls_token", ("embedding/class_token",), token),
+        Row("reg_token", ("embedding/registers",), token),
+        *_norms("blocks.{}.norm1", "blocks.{}.norm2"),
+        *_fused("blocks.{}.attn.qkv.weight", "blocks.{}.attn.qkv.bias"),
+        Row("blocks.{}.attn.q_bias", ("block_{}/attention/query/bias",), into_heads),
+        Row("blocks.{}.attn.v_bias", ("block_{}/attention/value/bias",), into_heads),
+        *_linear("blocks.{}.attn.proj", "block_{}/attention/attention_output", from_heads),
+        *_mlp("blocks.{}.mlp.fc1", "blocks.{}.mlp.fc2"),
+        *_linear("blocks.{}.mlp.fc1_g", "block_{}/mlp_gate", dense),
+        *_linear("blocks.{}.mlp.fc1_x", "block_{}/mlp_hidden", dense),
+        Row("blocks.{}.gamma_1", ("block_{}/attention_scale/gain",), same),
+        Row("blocks.{}.gamma_2", ("block_{}/mlp_scale/gain",), same),
+        *_norm("norm", "norm"),
+    ),
+    {r"head\..*": _HEAD},
+    lacks="pos_embed",
 )
 
 _V4 = "encoder.layer.{}"
@@ -141,6 +168,24 @@ TRANSFORMERS = Family(
         r"embeddings\.mask_token|decoder\..*": _MASKED,
     },
 )  # fmt: skip
+
+_V3 = "layer.{}"
+TRANSFORMERS_DINOV3 = Family(
+    "transformers, DINOv3",
+    (
+        *_linear("embeddings.patch_embeddings", "embedding/projection", patches),
+        Row("embeddings.cls_token", ("embedding/class_token",), token),
+        Row("embeddings.register_tokens", ("embedding/registers",), token),
+        *_norms(f"{_V3}.norm1", f"{_V3}.norm2"),
+        *_separate(f"{_V3}.attention.{{}}_proj", ("q", "k", "v"), f"{_V3}.attention.o_proj"),
+        *_mlp(f"{_V3}.mlp.up_proj", f"{_V3}.mlp.down_proj"),
+        *_linear(f"{_V3}.mlp.gate_proj", "block_{}/mlp_gate", dense),
+        Row(f"{_V3}.layer_scale1.lambda1", ("block_{}/attention_scale/gain",), same),
+        Row(f"{_V3}.layer_scale2.lambda1", ("block_{}/mlp_scale/gain",), same),
+        *_norm("norm", "norm"),
+    ),
+    {r"embeddings\.mask_token": _MASKED, r"classifier\..*": _HEAD},
+)
 
 _CLIP = "encoder.layers.{}"
 TRANSFORMERS_CLIP = Family(
@@ -269,4 +314,6 @@ KERAS_HUB = Family(
     {"activation": "gelu"},
 )  # fmt: skip
 
-FAMILIES = (TIMM, TRANSFORMERS, TRANSFORMERS_CLIP, OPEN_CLIP, TORCHVISION, FLAX, KERAS_HUB)
+FAMILIES = (
+    TIMM, TIMM_DINOV3, TRANSFORMERS, TRANSFORMERS_DINOV3, TRANSFORMERS_CLIP, OPEN_CLIP, TORCHVISION, FLAX, KERAS_HUB,
+)  # fmt: skip

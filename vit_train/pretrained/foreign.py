@@ -66,6 +66,18 @@ class ForeignFile:
         return (self.shape_of("embedding/registers") or (1, 0, 0))[1]
 
     @property
+    def has_table(self) -> bool:
+        """Whether positions are a table; raises CheckpointError if they are not and nothing says what else they are."""
+        if self.shape_of("embedding/positions") is not None:
+            return True
+        if self.facts.get("position_embedding") == "rope":
+            return False
+        raise CheckpointError(
+            f"{self.path}: has no table of positions, and no config.json beside it says that it is DINOv3, whose "
+            "positions are rotary; bring that file, too"
+        )
+
+    @property
     def prefix_positions(self) -> int:
         """How many rows of the table of positions are no patch's; raises CheckpointError if no square is left."""
         rows = self.require_shape_of("embedding/positions", 2)[0]
@@ -120,7 +132,9 @@ def _family_of(path: Path, shapes: dict[str, Shape]) -> tuple[Family, str]:
         for family in FAMILIES
         for name in shapes
         if name == family.anchor or name.endswith((f".{family.anchor}", f"/{family.anchor}"))
+        if not family.lacks or name.removesuffix(family.anchor) + family.lacks not in shapes
     ]
+    found = [each for each in found if each[0].lacks] or found
     if len(found) == 1:
         return found[0]
     known = ", ".join(family.name for family in FAMILIES)
@@ -144,20 +158,24 @@ def model_keys(file: ForeignFile, pooling: str | None) -> dict[str, Any]:
     pooling = pooling or file.facts.get("pooling") or "class_token"
     if not file.class_token and pooling == "class_token":
         pooling = "average"
-    side = math.isqrt(file.require_shape_of("embedding/positions", 2)[0] - file.prefix_positions)
+    size = {}
+    if file.has_table:
+        side = math.isqrt(file.require_shape_of("embedding/positions", 2)[0] - file.prefix_positions)
+        size = {"position_embedding": "learned", "image_size": side * patch}
     blocks = {int(block) for _, block in file.rows.values() if block}
     if missing := set(range(max(blocks))) - blocks:
         raise CheckpointError(f"{file.path}: has tensors of block {max(blocks)}, but none of block {min(missing)}")
     pre_norm = file.shape_of("pre_norm/gamma") is not None
+    qk_norm = file.shape_of("block_0/attention/query_norm/gamma") is not None
     as_register = file.class_token and pooling != "class_token"
     return {
-        "name": "vit", "stem": "patch", "mlp": "dense", "mlp_output_activation": False, "key_dim": None,
-        "position_embedding": "learned", "pooling": pooling, "patch_size": patch, "projection_dim": width,
-        "mlp_ratio": hidden / width, "depth": len(blocks),
+        "name": "vit", "stem": "patch", "mlp": "swiglu" if file.shape_of("block_0/mlp_gate/kernel") else "dense",
+        "mlp_output_activation": False, "key_dim": None, "pooling": pooling, "patch_size": patch,
+        "projection_dim": width, "mlp_ratio": hidden / width, "depth": len(blocks), "qk_norm": qk_norm,
         "layer_scale": 1e-5 if file.shape_of("block_0/attention_scale/gain") else None,
         "register_tokens": file.registers + as_register, "pre_norm": pre_norm,
         "final_norm": "pooled" if any(name.endswith("fc_norm.weight") for name in file.rows) else "tokens",
-        "image_size": side * patch, **{name: value for name, value in file.facts.items() if name != "pooling"},
+        **size, **{name: value for name, value in file.facts.items() if name != "pooling"},
     }  # fmt: skip
 
 
@@ -203,16 +221,17 @@ def _place_prefix_tokens(
 
     What has a position here that it has not there gets 0, and what has none here has it added.
     """
-    positions, prefix = arrays["embedding/positions"], file.prefix_positions
     parts = [name for name in ("embedding/class_token", "embedding/registers") if name in arrays]
     if not parts:
         return
     tokens = np.concatenate([arrays.pop(name) for name in parts], axis=1)
     sources = " and ".join(names.pop(name) for name in parts)
     places = np.zeros_like(tokens[0])
-    places[:prefix] = positions[:prefix]
     first = int(class_token)
-    arrays["embedding/positions"] = np.concatenate([places[:first], positions[prefix:]])
+    if file.has_table:
+        positions, prefix = arrays["embedding/positions"], file.prefix_positions
+        places[:prefix] = positions[:prefix]
+        arrays["embedding/positions"] = np.concatenate([places[:first], positions[prefix:]])
     if class_token:
         arrays["embedding/class_token"], names["embedding/class_token"] = tokens[:, :1], sources
     if tokens.shape[1] > first:
