@@ -77,18 +77,24 @@ def _keras(backend: str, precision: str, *options: str) -> dict[str, Command]:
 
 
 def recipes(quick: bool) -> list[Group]:
-    """Training images per second of the recipe `fast`, whose first half sees 24 pixels."""
+    """Training images per second of the recipes `fast`, whose first half sees 24 pixels, and `compact`."""
     groups = []
-    for size, precision in ((32, "float32"), (24, "float32"), (32, "bfloat16")):
-        base = [f"--precision={precision}", f"--batch-size={8 if quick else 128}", f"--steps={1 if quick else 16}"]
-        keys = ["--depth=4", "experiment=fast", "train.low_resolution=null", "train.low_resolution_epochs=0"]
-        ours = {
-            f"vit-train on {backend}": _python("ours", *base, f"--backend={backend}", *keys, f"model.image_size={size}")
-            for backend in ("tensorflow", "jax")
-        }
-        torch = _python("fast_torch", *base, f"--image-size={size}")
-        commands = {**ours, "PyTorch": torch, "PyTorch, compiled": [*torch, "compile"]}
-        groups.append(Group(f"{size} pixels, {precision}", commands, rounds=1 if quick else 7))
+    for recipe, size, depth, steps in (("fast", 32, 4, 10), ("fast", 24, 4, 16), ("compact", 32, 6, 4)):
+        base = [f"--batch-size={8 if quick else 128}", f"--steps={1 if quick else steps}"]
+        keys = [f"--depth={depth}", f"experiment={recipe}", f"model.image_size={size}", "train.low_resolution=null"]
+        keys += ["train.low_resolution_epochs=0", "augment=crop", "model.drop_path=0"]
+        hand = [f"--image-size={size}", recipe]
+        commands = {}
+        for precision in ("bfloat16", "float32"):
+            commands[f"vit-train, {precision}"] = _python("ours", *base, f"--precision={precision}", *keys)
+        commands["vit-train on jax, float32"] = _python("ours", *base, "--backend=jax", *keys)
+        for backend, precision in (("tensorflow", "bfloat16"), ("tensorflow", "float32"), ("jax", "float32")):
+            alike = f"--backend={backend}", f"--precision={precision}"
+            commands[f"Keras on {backend}, {precision}"] = _python("fast_keras", *base, *alike, *hand)
+        for precision in ("bfloat16", "float32"):
+            torch = _python("fast_torch", *base, f"--precision={precision}", *hand)
+            commands |= {f"PyTorch, {precision}": torch, f"PyTorch compiled, {precision}": [*torch, "compile"]}
+        groups.append(Group(f"{recipe}, {size} pixels", commands, rounds=1 if quick else 7, ours=3))
     return groups[:1] if quick else groups
 
 

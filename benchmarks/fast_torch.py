@@ -1,7 +1,7 @@
 """What a user of PyTorch would write for the recipe `fast`: its network, Muon beside AdamW, averaged weights.
 
-Images are mirrored and shifted on the whole batch. fast_torch.py [OPTIONS of turns.py] [compile]; needs PyTorch and
-NumPy only.
+Images are mirrored and shifted on the whole batch. fast_torch.py [OPTIONS of turns.py] [SHAPE] [compile], a shape of
+shapes.py; needs PyTorch and NumPy only.
 """
 
 import math
@@ -13,22 +13,22 @@ from torch.nn import functional as F  # noqa: N812, its name everywhere
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks import turns
-
-CLASSES, WIDTH, HEADS, DEPTH, STEM = 100, 128, 4, 4, 48
+from benchmarks.shapes import CLASSES, shape_of
 
 
 class Block(nn.Module):
     """Pre-norm attention and MLP, with a depthwise convolution over the tokens between its two layers."""
 
-    def __init__(self):
+    def __init__(self, width, heads):
         super().__init__()
-        self.norm, self.mlp_norm = nn.LayerNorm(WIDTH, eps=1e-6), nn.LayerNorm(WIDTH, eps=1e-6)
-        self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.hidden, self.output = nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
-        self.neighbours = nn.Conv2d(2 * WIDTH, 2 * WIDTH, 3, padding=1, groups=2 * WIDTH)
+        self.heads = heads
+        self.norm, self.mlp_norm = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.hidden, self.output = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.neighbours = nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width)
 
     def forward(self, x):
-        q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         y = F.gelu(self.hidden(self.mlp_norm(x)), approximate="tanh")
         side = math.isqrt(y.shape[1])
@@ -40,14 +40,15 @@ class Block(nn.Module):
 class VisionTransformer(nn.Module):
     """float images [B, 3, S, S] -> logits [B, CLASSES]."""
 
-    def __init__(self, size):
+    def __init__(self, size, shape):
         super().__init__()
+        stem, width, depth, heads = shape
         self.stem = nn.Sequential(
-            nn.Conv2d(3, STEM, 3, 2, 1, bias=False), nn.BatchNorm2d(STEM), nn.ReLU(), nn.Conv2d(STEM, WIDTH, 3, 2, 1)
+            nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(), nn.Conv2d(stem, width, 3, 2, 1)
         )
-        self.positions = nn.Parameter(torch.empty((size // 4) ** 2, WIDTH).normal_(0, 0.02))
-        self.blocks = nn.Sequential(*(Block() for _ in range(DEPTH)), nn.LayerNorm(WIDTH, eps=1e-6))
-        self.head = nn.Linear(WIDTH, CLASSES)
+        self.positions = nn.Parameter(torch.empty((size // 4) ** 2, width).normal_(0, 0.02))
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)), nn.LayerNorm(width, eps=1e-6))
+        self.head = nn.Linear(width, CLASSES)
 
     def forward(self, images):
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
@@ -97,7 +98,7 @@ def main():
     random = np.random.default_rng(0)
     images = torch.from_numpy(random.integers(0, 256, (options.images, 3, 32, 32), np.uint8))
     labels = torch.from_numpy(random.integers(0, CLASSES, options.images))
-    model = VisionTransformer(options.image_size).to(memory_format=torch.channels_last).train()
+    model = VisionTransformer(options.image_size, shape_of(rest)).to(memory_format=torch.channels_last).train()
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
     muon, adamw = optimizers(model)
     run = torch.compile(model) if "compile" in rest else model

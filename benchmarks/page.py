@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from vit_train.files import replace_file
+from vit_train.rundir.environment import processor
 
 END = "<!-- until here -->"
 _MACHINE = ("device", "processor", "cpus", "python", "packages", "git")
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")  # as Linux names those that decide speed
 
 
 def write_between_marks(path: Path, begin: str, text: str) -> None:
@@ -19,4 +21,5 @@ def write_between_marks(path: Path, begin: str, text: str) -> None:
 
 def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
     """What a figure depends on, of environment.json; its paths are nobody's business."""
-    return {key: environment[key] for key in _MACHINE}
+    flags = processor("flags").split()
+    return {**{key: environment[key] for key in _MACHINE}, "instructions": [f for f in _INSTRUCTIONS if f in flags]}

@@ -11,7 +11,7 @@ from benchmarks.measures import Growth, Result, ratios, slope, speeds
 BEGIN = "<!-- written by make bench -->"
 TITLES = {
     "throughput": ("Training, images per second", "make bench"),
-    "recipes": ("Training with `experiment=fast`, images per second", "make bench"),
+    "recipes": ("Training with the recipes `fast` and `compact`, images per second", "make bench"),
     "finetune": ("Pretrained models at 224 pixels, images per second", "make bench-finetune"),
     "pipeline": ("Input pipeline, images per second", "make bench"),
     "start": ("Start, seconds", "make bench"),
@@ -43,10 +43,11 @@ def _machine(measured: Result, command: str) -> str:
     git = measured["git"] or {"commit": "of a wheel", "modified": False}
     versions = ", ".join(f"{name} {version}" for name, version in measured["packages"].items() if version)
     libraries = {each["facts"].get("library") for group in measured["groups"] for each in group["results"]} - {None}
+    instructions = f" with {', '.join(measured['instructions'])}" if measured.get("instructions") else ""
     return (
         f"`{command}`{' in its quick form, which measures nothing' if measured['quick'] else ''}, {measured['date']}, "
         f"commit `{git['commit'][:9]}`{' with changes' if git['modified'] else ''}, on {measured['device']}; "
-        f"{measured['cpus']} cores of {measured['processor']}; "
+        f"{measured['cpus']} cores of {measured['processor']}{instructions}; "
         f"Python {measured['python']}, {', '.join([versions, *sorted(libraries)])}."
     )
 

@@ -92,7 +92,7 @@ def _measure(row: str, seed: int, rows: dict[str, Any], options: argparse.Namesp
         return code
     measured = [
         *_recorded(results),
-        _record(row, seed, rows[row], run),
+        _record(row, seed, rows[row], run, overrides),
     ]  # read now: another row may have ended meanwhile
     replace_file(results, json.dumps(measured, indent=1) + "\n")
     _write_table(options.docs / "results.md", rows, measured)
@@ -118,14 +118,15 @@ def _finished(folder: Path) -> Iterator[RunDir]:
     return (run for run in map(RunDir, folder.glob("*/*/")) if run.finished)
 
 
-def _record(row: str, seed: int, described: dict[str, Any], run: RunDir) -> dict[str, Any]:
-    """What docs/results.json keeps of a finished run."""
+def _record(row: str, seed: int, described: dict[str, Any], run: RunDir, overrides: list[str]) -> dict[str, Any]:
+    """What docs/results.json keeps of a finished run; where its data lies is nobody's business."""
     init = f" init=RUN_OF_{described['init'].upper()}" if "init" in described else ""
+    besides = "".join(f" {each}" for each in overrides if not each.startswith("dataset.root="))
     report, environment = (json.loads(path.read_text()) for path in (run.report_json, run.environment))
     return {
         "row": row,
         "seed": seed,
-        "command": f"vit-train {described['arguments']}{init} seed={seed}",
+        "command": f"vit-train {described['arguments']}{besides}{init} seed={seed}",
         "test": report["test"],
         "epochs": [{name: each[name] for name in (*TRAINING, *VALIDATION)} for each in history.read(run.history)],
         "best_epoch": report["best_epoch"],
