@@ -72,7 +72,7 @@ def train(config: Config, command: str | None = None) -> writer.Report:
                 rows = trainer.fit(log)
                 console.doing(f"testing on {len(dataset.test):,} images")
                 deployed = preprocessing.with_preprocessing(
-                    network, training.size, dataset.class_names, config.dataset.fit
+                    network, training.size, dataset.class_names, config.dataset.fitting
                 )
                 known = pipeline.raw_batches(validation, config.train.batch_size)
                 rule = evaluate.set_rule(deployed, known.as_numpy_iterator(), config.evaluate)

@@ -14,9 +14,9 @@ from vit_train.errors import ConfigError
 KEYS = """
 dataset.name dataset.root dataset.fraction dataset.train_fraction dataset.imbalance dataset.validation
 dataset.folds dataset.fold dataset.sampling
-dataset.max_pixels
-dataset.fit dataset.cache dataset.path_column dataset.label_column dataset.split_column
-dataset.group
+dataset.max_pixels dataset.channels dataset.fit dataset.pad_colour
+dataset.cache dataset.path_column dataset.label_column dataset.split_column
+dataset.classes dataset.group
 dataset.exclude
 augment.flip augment.rotation augment.zoom augment.shear augment.translate augment.crop_padding augment.crop_scale
 augment.crop_ratio augment.policy augment.num_ops augment.magnitude augment.magnitude_std augment.erase

@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from vit_train.config.dataset import Fitting
 from vit_train.data import image_files
 from vit_train.data.image_files import read_image_file
 from vit_train.errors import DataError
@@ -133,9 +135,12 @@ def test_a_picture_of_another_shape_is_fitted_as_pillow_does(tmp_path, fit, turn
     exif[0x0112] = turn
     stored.save(tmp_path / "a.png", exif=exif)
     upright = stored if turn == 1 else stored.transpose(Image.Transpose.ROTATE_270)
-    function = {"crop": ImageOps.fit, "pad": ImageOps.pad, "squash": Image.Image.resize}[fit]
+    pad = partial(ImageOps.pad, color=(255, 128, 0))
+    function = {"crop": ImageOps.fit, "pad": pad, "squash": Image.Image.resize}[fit]
     expected = function(upright, (24, 24), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(read_image_file(tmp_path / "a.png", 24, 24, fit=fit), np.asarray(expected))
+    np.testing.assert_array_equal(
+        read_image_file(tmp_path / "a.png", 24, 24, fitting=Fitting(fit, "rgb(255,128,0)")), np.asarray(expected)
+    )
 
 
 def test_what_each_fit_keeps(tmp_path):
@@ -143,7 +148,8 @@ def test_what_each_fit_keeps(tmp_path):
     picture = np.full((16, 48, 3), 255, np.uint8)
     picture[:, :16], picture[:, 32:] = (255, 0, 0), (0, 0, 255)
     Image.fromarray(picture).save(tmp_path / "a.png")
-    crop, pad, squash = (read_image_file(tmp_path / "a.png", 48, 48, fit=fit) for fit in ("crop", "pad", "squash"))
+    fits = (Fitting("crop"), Fitting("pad"), Fitting("squash"))
+    crop, pad, squash = (read_image_file(tmp_path / "a.png", 48, 48, fitting=fitting) for fitting in fits)
     assert crop[24, [3, 24, 44]].tolist() == [[255] * 3] * 3
     assert pad[24, [8, 24, 40]].tolist() == squash[4, [4, 24, 44]].tolist() == [[255, 0, 0], [255] * 3, [0, 0, 255]]
     assert not pad[:16].any()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from vit_train import console
 from vit_train.config.compose import load_config
+from vit_train.config.dataset import AS_IT_IS, Fitting
 from vit_train.data import image_files, kept, picture_cache
 from vit_train.data.image_files import ImageFiles, read_image_file
 from vit_train.data.picture_cache import PictureCache
@@ -46,10 +47,10 @@ def decoded(monkeypatch):
     return seen
 
 
-def source(paths, limit=10**6, fit="crop", size=(8, 8)):
+def source(paths, limit=10**6, fitting=AS_IT_IS, size=(8, 8)):
     count, called = len(paths), np.array([str(path) for path in paths], object)
     sums = np.zeros((count, 2, 3), np.int64)
-    return ImageFiles(called, np.zeros(count, np.int32), sums, size, 10**8, fit, PictureCache(limit))
+    return ImageFiles(called, np.zeros(count, np.int32), sums, size, 10**8, fitting, PictureCache(limit))
 
 
 def stored():
@@ -69,10 +70,11 @@ def test_the_second_look_decodes_nothing_and_gives_the_same(paths, decoded):
 
 
 def test_what_makes_other_pixels_is_another_picture(paths, decoded):
-    for fit, size in (("crop", (8, 8)), ("pad", (8, 8)), ("crop", (8, 9))):
-        found = source(paths[:1], fit=fit, size=size).read(np.array([0]))[0]
-        np.testing.assert_array_equal(found, read_image_file(paths[0], *size, fit=fit))
-    assert len(decoded) == 3
+    others = (Fitting("pad"), Fitting("pad", "white"), Fitting(channels=1))
+    for fitting, size in ((AS_IT_IS, (8, 8)), (AS_IT_IS, (8, 9)), *((fitting, (8, 8)) for fitting in others)):
+        found = source(paths[:1], fitting=fitting, size=size).read(np.array([0]))[0]
+        np.testing.assert_array_equal(found, read_image_file(paths[0], *size, fitting=fitting))
+    assert len(decoded) == 5
     before = paths[0].stat()
     paths[1].replace(paths[0])
     os.utime(paths[0], ns=(before.st_atime_ns, before.st_mtime_ns + 1))

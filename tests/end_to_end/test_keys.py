@@ -100,9 +100,10 @@ ELSEWHERE = {
     "outputs",
     "resume",
     "dataset.max_pixels",
-    "dataset.fit",  # test_image_files.py
+    *(f"dataset.{name}" for name in "channels fit pad_colour".split()),  # test_channels.py, test_image_files.py
     "dataset.cache",  # test_picture_cache.py
     "dataset.exclude",  # test_exclude.py
+    "dataset.classes",  # test_classes.py
     "dataset.group",  # test_folds.py
     *(f"dataset.{kind}_column" for kind in ("path", "label", "split")),  # test_table.py
 }

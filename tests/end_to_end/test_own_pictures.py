@@ -14,13 +14,14 @@ from PIL import Image, ImageOps
 
 from vit_train import cli
 from vit_train.config.compose import load_config
-from vit_train.errors import DataError
+from vit_train.errors import CheckpointError, DataError
 from vit_train.run import train
 from vit_train.runs.cli import run as vit_runs
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
 SIZE = ("model.image_size=8", "model.patch_size=4", "model.projection_dim=8", "model.depth=1", "model.heads=2",
         "model.head_units=[16]")  # fmt: skip
+GREY = "dataset.channels=1"
 SETTINGS = (*SIZE, "dataset=folder", "dataset.validation=0.2", "train.epochs=2", "train.batch_size=16")
 
 
@@ -90,15 +91,34 @@ def test_the_model_takes_pictures_of_the_size_it_sees(begun, pictures):
     assert load_model(str(begun / "model.keras")).predict(images, verbose=0).shape == (25, 3)
 
 
-def test_fit_is_kept_with_the_model(eagerly, config, pictures, capsys):
-    """A run that pads, predicts as it was trained: as the same picture with the black beside it does."""
-    run = train(config("train.epochs=1", "dataset.fit=pad")).run_dir
+def test_fit_and_channels_are_kept_with_the_model(eagerly, config, pictures, capsys):
+    """A run that pads grey pictures, draws and predicts as it was trained: as of the same picture made so by hand."""
+    from vit_train import load_model, predict
+
+    report = train(config("train.epochs=1", "dataset.fit=pad", "dataset.pad_colour=teal", GREY, "figures=true",
+                          "augment=rand", "augment.placement=device"))  # fmt: skip
+    run = Path(report.run_dir)
+    assert "could not be made" not in capsys.readouterr().err
+    assert {"attention.png", "augmentation.png", "filters.png", "mistakes.png", "patches.png"} <= {
+        path.name for path in (run / "figures").iterdir()
+    }
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (8, 24, 3), np.uint8))
     picture.save(pictures.parent / "wide.png")
-    ImageOps.pad(picture, (8, 8), Image.Resampling.BICUBIC).save(pictures.parent / "padded.png")
+    padded = ImageOps.pad(picture, (8, 8), Image.Resampling.BICUBIC, "teal").convert("L")
+    padded.save(pictures.parent / "padded.png")
     answers = [json.loads(predicted(run, pictures.parent / name, capsys))[0]["classes"] for name in
                ("wide.png", "padded.png")]  # fmt: skip
     assert answers[0] == answers[1]
+    model = load_model(str(run / "model.keras"))
+    assert model.input_shape == (None, 8, 8, 1)
+    grey = np.asarray(padded)
+    for array in (grey, grey[..., None], np.repeat(grey[..., None], 3, axis=-1)):
+        np.testing.assert_allclose(predict(model, array).probabilities[0].max(), answers[0][0]["probability"], 1e-5)
+    assert vit_runs(["evaluate", str(run)]) == 0
+    with pytest.raises(
+        CheckpointError, match=r"is of images with 1 channels, and these have 3; set dataset.channels=1"
+    ):
+        train(config("train.epochs=1", f"init={run}"))
 
 
 def predicted(run, picture, capsys):
@@ -108,9 +128,9 @@ def predicted(run, picture, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fit", ["crop", "pad"])
-def test_the_example_for_deployers_answers_as_predict_does(eagerly, config, tmp_path, capsys, fit):
-    run = train(config("train.epochs=1", f"dataset.fit={fit}")).run_dir
+@pytest.mark.parametrize("how", [["dataset.fit=crop"], ["dataset.fit=pad", "dataset.pad_colour=teal", GREY]])
+def test_the_example_for_deployers_answers_as_predict_does(eagerly, config, tmp_path, capsys, how):
+    run = train(config("train.epochs=1", *how)).run_dir
     assert vit_runs(["export", str(run), "--format", "onnx", "--output", str(tmp_path / "model.onnx")]) == 0
     (example,) = (block for block in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL) if "onnx" in block)
     generator, folder = np.random.default_rng(3), tmp_path / "shown"

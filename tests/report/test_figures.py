@@ -144,7 +144,7 @@ def test_patches_are_pieces_of_the_image():
     assert pieces.shape == (7, 7, 3)
     np.testing.assert_allclose(pieces[:3, 4:], prepared[:3, 3:] / 255, rtol=1e-6)
     assert (pieces[3] == 1).all()
-    assert drawn.axes[0].get_title() == "stored: 5 by 4 pixels"
+    assert drawn.axes[0].get_title() == "as read: 5 by 4 pixels"
 
 
 def test_augmentation_varies_each_image_in_its_row():

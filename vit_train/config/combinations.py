@@ -31,6 +31,11 @@ def require_compatible(config: Config) -> None:
             f"dataset.fold={config.dataset.fold}: must be less than dataset.folds={show(config.dataset.folds)}, as "
             "folds are counted from 0"
         )
+    if config.dataset.fitting.channels == 1 and config.model.mean is not None:
+        raise ConfigError(
+            "dataset.channels=1: model.mean and model.std are of three, as weights that began with colours have them; "
+            "use dataset.channels=3, which shows a grey picture in each"
+        )
     if train.cache_features:
         _require_one_size_and_device(config)
     if train.accumulate > 1:

@@ -13,10 +13,22 @@ Fit = Literal["crop", "pad", "squash"]
 PICTURES = ("folder", "table", "hf")  # data sets whose images are files that are fitted to a square
 _OWN = {  # data sets of one's own, and what dataset.root is then
     "folder": "the folder of your pictures",
-    "table": "the CSV or parquet file that lists or holds your pictures",
-    "hf": "the folder that save_to_disk of `datasets` wrote, or one of parquet files",
+    "table": "the CSV or parquet file that lists or holds your pictures, or the folder of train.csv, test.csv",
+    "hf": "the folder that save_to_disk of `datasets` wrote, one of parquet files, or hf:ORG/NAME on the Hub",
     "npz": "the .npz file with your images",
 }
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How a picture of any shape and kind becomes pixels of a given size, by the keys of the same names."""
+
+    fit: Fit = "crop"
+    pad_colour: str = "black"
+    channels: int = 3
+
+
+AS_IT_IS = Fitting()  # by default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +36,11 @@ class AnyDatasetConfig:
     """What every data set has."""
 
     own: ClassVar[Callable[..., Any] | None] = None  # a plugin's method, which gives the Dataset
-    fit = "crop"  # a key where there are picture files
 
     name: str = key("the data set")
     root: str | None = key(
         "folder or archive with the official files, which null looks for and then downloads; or the folder of "
-        "pictures, the table that lists them, what `datasets` saved, or the .npz file",
+        "pictures, the table that lists them, what `datasets` saved, hf:ORG/NAME, or the .npz file",
         affects_result=False,
     )
     fraction: float = key("fraction of train and test images to use, the same of every class", above=0, maximum=1)
@@ -58,6 +69,11 @@ class AnyDatasetConfig:
         absent="uniform",
     )
 
+    @property
+    def fitting(self) -> Fitting:
+        """How its pictures become pixels; of most data sets nothing is to be chosen."""
+        return AS_IT_IS
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetConfig(AnyDatasetConfig):
@@ -70,10 +86,19 @@ class DatasetConfig(AnyDatasetConfig):
         "most pixels of an image file of one's own, each of which takes some 5 bytes a thread to decode",
         absent=178_956_970, minimum=1, maximum=178_956_970, affects_result=False,
     )  # fmt: skip
+    channels: Literal[1, 3] = key(
+        "3 shows the model red, green and blue, which are the same in a grey picture; 1 shows it grey, of colours how "
+        "light they are",
+        absent=3,
+    )
     fit: Fit = key(
-        "how a picture file becomes square: crop cuts off the longer side's ends, pad puts black beside the shorter "
+        "how a picture file becomes square: crop cuts off the longer side's ends, pad puts a colour beside the shorter "
         "side, squash changes the proportions",
         absent="crop",
+    )
+    pad_colour: str = key(
+        "colour that dataset.fit=pad puts there, as CSS has it: black, white, grey, '#7f7f7f', 'rgb(124,116,104)', ...",
+        absent="black",
     )
     cache: float | None = key(
         "gigabytes on the disk for pictures in the size that the model takes, so that large ones are decoded once, and "
@@ -89,6 +114,11 @@ class DatasetConfig(AnyDatasetConfig):
     split_column: str | None = key(
         "column that says train, test or val; null takes split, part, ..., if there is one", absent=None
     )
+    classes: str | None = key(
+        "file with the names of the classes of one's own pictures, one in a line, in the order that the model is to "
+        "have; null takes the order that the data tell, or the alphabetical",
+        absent=None,
+    )
     group: str | None = key(
         "what must never be on two sides of a split, such as a patient or a camera: a column of dataset=table or hf, "
         "or for folder a regular expression whose match (or first group) in a file's path says it",
@@ -100,6 +130,11 @@ class DatasetConfig(AnyDatasetConfig):
         absent=None,
     )
 
+    @property
+    def fitting(self) -> Fitting:
+        """How its pictures become pixels."""
+        return Fitting(self.fit, self.pad_colour, self.channels)
+
     def __post_init__(self) -> None:
         if self.name not in ("table", "hf"):
             for column in ("path_column", "label_column", "split_column"):
@@ -109,12 +144,17 @@ class DatasetConfig(AnyDatasetConfig):
             raise ConfigError(
                 f"dataset.fit={self.fit}: is for picture files, and dataset={self.name} has none; use crop"
             )
+        if self.pad_colour != "black":
+            self._require_colour()
         if self.group is not None:
             self._require_group(self.group)
         if self.cache is not None and self.name not in ("folder", "table"):
             raise ConfigError(f"dataset.cache={self.cache:g}: is for dataset=folder and table, not for {self.name}")
-        if self.exclude is not None and self.name not in _OWN:
-            raise ConfigError(f"dataset.exclude={self.exclude}: is for dataset={', '.join(_OWN)}, not for {self.name}")
+        for name, value in (("exclude", self.exclude), ("classes", self.classes)):
+            if value is not None and self.name not in _OWN:
+                raise ConfigError(f"dataset.{name}={value}: is for dataset={', '.join(_OWN)}, not for {self.name}")
+        if self.name != "hf" and str(self.root).startswith("hf:"):
+            raise ConfigError(f"dataset.root={self.root}: is a data set of the Hub; use dataset=hf with it")
         if self.name in _OWN and self.root is None:
             raise ConfigError(f"dataset.root=null: dataset={self.name} needs {_OWN[self.name]}; set dataset.root=PATH")
         if self.name in PICTURES and self.validation == "last":
@@ -122,6 +162,19 @@ class DatasetConfig(AnyDatasetConfig):
                 f"dataset.validation=last: the pictures of dataset={self.name} come class by class, so the last tenth "
                 "is of the last classes only; give a fraction such as 0.1"
             )
+
+    def _require_colour(self) -> None:
+        from PIL import ImageColor
+
+        if self.fit != "pad":
+            raise ConfigError(f"dataset.pad_colour={self.pad_colour}: is for dataset.fit=pad, not for {self.fit}")
+        try:
+            opaque = len(ImageColor.getrgb(self.pad_colour)) == 3
+        except ValueError:
+            opaque = False
+        if not opaque:
+            raise ConfigError(f"dataset.pad_colour={self.pad_colour}: is no colour; give a name such as white, or such "
+                              "as '#7f7f7f' or 'rgb(124,116,104)'")  # fmt: skip
 
     def _require_group(self, group: str) -> None:
         if self.name not in PICTURES:

@@ -31,12 +31,12 @@ def check_images(
     """Has a `look` at every picture, in as many threads as there are processors, and keeps none of them.
 
     `look` gives the pixels and the sha256 of the picture of a number, and raises DataError for a bad one.
-    Returns the sums of the values of each picture's channels and of their squares, int64 [N, 2, 3], and the sha256 of
+    Returns the sums of the values of each picture's channels and of their squares, int64 [N, 2, C], and the sha256 of
     each picture.
     Raises BadFiles, naming the first bad one and how many others are bad; up to 20 of them are shown.
     """
     say(f"checking {len(called):,} pictures")
-    sums, digests, faults = np.zeros((len(called), 2, 3), np.int64), [], {}
+    sums, digests, faults = list[Sums](), list[bytes](), dict[str, str]()
     columns = (TextColumn("checked"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         ThreadPool() as pool,
@@ -44,7 +44,7 @@ def check_images(
     ):
         checked = pool.imap(partial(_check, look), range(len(called)), chunksize=16)
         for row, (found, digest, fault) in enumerate(progress.track(checked, total=len(called))):
-            sums[row] = found
+            sums.append(found)
             digests.append(digest)
             if fault is not None:
                 faults[called[row]] = str(fault)
@@ -52,7 +52,7 @@ def check_images(
         for text in list(faults.values())[1 : _FAULTS_SHOWN + 1]:
             say(text)
         raise BadFiles(faults)
-    return sums, digests
+    return np.stack(sums), digests
 
 
 def _check(
@@ -61,6 +61,6 @@ def _check(
     try:
         pixels, digest = look(row)
     except DataError as error:
-        return np.zeros((2, 3), np.int64), b"", error
-    values = pixels.reshape(-1, 3).astype(np.int64)
+        return np.zeros(0, np.int64), b"", error
+    values = pixels.reshape(-1, pixels.shape[-1]).astype(np.int64)
     return np.stack([values.sum(axis=0), (values**2).sum(axis=0)]), digest, None

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vit_train.config.dataset import DatasetConfig
+from vit_train.data.classes import in_order
 from vit_train.data.copies import TEST, TRAIN, VALIDATION
 from vit_train.data.exclude import without
 from vit_train.data.image_files import KINDS
@@ -37,7 +38,8 @@ def load_folder(root: str, options: DatasetConfig, side: int) -> Dataset:
     Raises DataError, naming what to fix, if a file or folder cannot be used; nothing on the disk is changed.
     """
     try:
-        listing, _ = without(_list(expanded(root), options.folds), options.exclude, expanded(root))
+        listing = in_order(_list(expanded(root), options.folds), options.classes)
+        listing, _ = without(listing, options.exclude, expanded(root))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}); fix that; {LAYOUT}") from error
     if options.group is not None:

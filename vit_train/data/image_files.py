@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from vit_train.config.dataset import Fit
+from vit_train.config.dataset import AS_IT_IS, Fit, Fitting
 from vit_train.data.images import Indices
 from vit_train.data.picture_cache import PictureCache
 from vit_train.errors import DataError
@@ -30,11 +30,7 @@ _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
                     ("HEIF", "pip install 'vit-train[heif]'")),
 }  # fmt: skip
-_FITS: dict[Fit, Callable[[Image.Image, tuple[int, int], Image.Resampling], Image.Image]] = {
-    "crop": ImageOps.fit,
-    "pad": ImageOps.pad,
-    "squash": Image.Image.resize,
-}
+_FITS: dict[Fit, Callable[..., Image.Image]] = {"crop": ImageOps.fit, "pad": ImageOps.pad, "squash": Image.Image.resize}
 MAX_PIXELS = 100_000_000  # where no config says dataset.max_pixels
 
 # Pillow warns of large pictures and of broken EXIF blocks, which are read all the same. `catch_warnings` cannot be used
@@ -43,11 +39,11 @@ warnings.filterwarnings("ignore", module="PIL")
 
 
 def read_image_file(
-    path: Path, height: int, width: int, max_pixels: int = MAX_PIXELS, fit: Fit = "crop"
+    path: Path, height: int, width: int, max_pixels: int = MAX_PIXELS, fitting: Fitting = AS_IT_IS
 ) -> npt.NDArray[np.uint8]:
-    """uint8 [height, width, 3], RGB: the picture, scaled with antialiasing (bicubic, as Pillow does it).
+    """uint8 [height, width, C], RGB or grey: the picture, scaled with antialiasing (bicubic, as Pillow does it).
 
-    Where its shape is another, `fit` says whether its middle is taken, all of it with black beside, or all of it
+    Where its shape is another, `fitting` says whether its middle is taken, all of it with a colour beside, or all of it
     stretched.
 
     It is turned as its EXIF block says; of an animation or several pages it is the first, of a transparent picture what
@@ -62,14 +58,14 @@ def read_image_file(
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # to open a pipe is to wait for its other end
             raise DataError(f"{path}: is a pipe, a socket or a device and no file; remove it")
         with path.open("rb") as file:
-            return decoded(str(path), file, height, width, max_pixels, fit)
+            return decoded(str(path), file, height, width, max_pixels, fitting)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}); fix that, replace or remove the file") from error
 
 
 def decoded(
-    path: str, file: IO[bytes], height: int, width: int, max_pixels: int, fit: Fit = "crop"
+    path: str, file: IO[bytes], height: int, width: int, max_pixels: int, fitting: Fitting = AS_IT_IS
 ) -> npt.NDArray[np.uint8]:
     """As `read_image_file`, of the content of a file that is open, and is called `path` in errors."""
     if not file.read(1):
@@ -84,7 +80,7 @@ def decoded(
             image.load()
             with suppress(Exception):  # a broken EXIF block does not spoil the pixels
                 ImageOps.exif_transpose(image, in_place=True)
-            return fitted(image, height, width, fit)
+            return fitted(image, height, width, fitting)
     except UnidentifiedImageError:
         file.seek(0)
         raise DataError(f"{path}: {_what_else(file.read(12))}") from None
@@ -96,9 +92,11 @@ def decoded(
         raise DataError(f"{path}: is damaged or cut short ({error}); replace or remove it") from error
 
 
-def fitted(image: Image.Image, height: int, width: int, fit: Fit) -> npt.NDArray[np.uint8]:
-    """uint8 [height, width, 3]: a picture as `read_image_file` has it; one of that size keeps its pixels."""
-    return np.asarray(_FITS[fit](_rgb(image), (width, height), Image.Resampling.BICUBIC))
+def fitted(image: Image.Image, height: int, width: int, fitting: Fitting) -> npt.NDArray[np.uint8]:
+    """uint8 [height, width, C]: a picture as `read_image_file` has it; one of that size keeps its pixels."""
+    fit = partial(ImageOps.pad, color=fitting.pad_colour) if fitting.fit == "pad" else _FITS[fitting.fit]
+    square = fit(_rgb(image), (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(square) if fitting.channels == 3 else np.asarray(square.convert("L"))[..., None]
 
 
 @cache
@@ -142,14 +140,19 @@ class ImageFiles:
 
     paths: npt.NDArray[np.object_]  # str [N]
     labels: npt.NDArray[np.int32]
-    sums: npt.NDArray[np.int64]  # [N, 2, 3]: of the values of each picture's channels, and of their squares
+    sums: npt.NDArray[np.int64]  # [N, 2, C]: of the values of each picture's channels, and of their squares
     size: tuple[int, int]
     max_pixels: int = MAX_PIXELS  # this and the next as of `read_image_file`
-    fit: Fit = "crop"
+    fitting: Fitting = AS_IT_IS
     cache: PictureCache | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def channels(self) -> int:
+        """C: 3 or 1."""
+        return self.fitting.channels
 
     def take(self, indices: Indices) -> "ImageFiles":
         """The examples at `indices`, in that order."""
@@ -161,14 +164,14 @@ class ImageFiles:
 
     def _pixels(self, path: Path) -> npt.NDArray[np.uint8]:
         def read() -> npt.NDArray[np.uint8]:
-            return read_image_file(path, *self.size, self.max_pixels, self.fit)
+            return read_image_file(path, *self.size, self.max_pixels, self.fitting)
 
         if self.cache is None:
             return read()
-        return self.cache.pixels(path, (self.max_pixels, self.fit), (*self.size, 3), read)
+        return self.cache.pixels(path, (self.max_pixels, self.fitting), (*self.size, self.channels), read)
 
     def look(self, row: int) -> tuple[npt.NDArray[np.uint8], bytes]:
-        """A picture, uint8 [H, W, 3], and the sha256 of its file; raises DataError as `read` does."""
+        """A picture, uint8 [H, W, C], and the sha256 of its file; raises DataError as `read` does."""
         path = Path(self.paths[row])
         pixels = self._pixels(path)
         try:
@@ -189,6 +192,6 @@ class ImageFiles:
 def moments_of_sums(
     sums: npt.NDArray[np.int64], size: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and variance of each channel, float64 [3] each, of N images of `size` with sums int64 [N, 2, 3]."""
+    """Mean and variance of each channel, float64 [C] each, of N images of `size` with sums int64 [N, 2, C]."""
     mean, mean_of_squares = sums.sum(axis=0) / (len(sums) * size[0] * size[1])
     return mean, mean_of_squares - mean**2

@@ -55,16 +55,16 @@ def read_listing(listing: Listing, options: DatasetConfig, side: int) -> Dataset
 
     With dataset.cache their files' pixels are kept on the disk; those of what is packed are not.
     """
-    max_pixels, fit = options.max_pixels, options.fit
+    max_pixels, fitting = options.max_pixels, options.fitting
     paths, labels, packed = listing.paths, listing.labels, listing.packed
     called, size = np.array(paths, object), (side, side)
-    none = np.zeros((len(paths), 2, 3), np.int64)
+    none = np.zeros((len(paths), 2, fitting.channels), np.int64)
     pictures: ImageFiles | PackedImages
     if packed is None:
         kept = PictureCache(int(options.cache * 1e9)) if options.cache else None
-        pictures = ImageFiles(called, labels, none, size, max_pixels, fit, kept)
+        pictures = ImageFiles(called, labels, none, size, max_pixels, fitting, kept)
     else:
-        pictures = PackedImages(packed, called, labels, none, size, max_pixels, fit)
+        pictures = PackedImages(packed, called, labels, none, size, max_pixels, fitting)
     sums, digests = check_images(paths, pictures.look)
     pictures = replace(pictures, sums=sums)
     return assemble(listing, pictures, digests, options)

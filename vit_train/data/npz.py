@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vit_train.config.dataset import DatasetConfig
+from vit_train.data.classes import in_order
 from vit_train.data.columns import NO_LABEL, is_no_label
 from vit_train.data.copies import TEST, TRAIN, VALIDATION
 from vit_train.data.exclude import without
-from vit_train.data.images import Dataset, Indices, moments
+from vit_train.data.images import Dataset, Indices, moments, with_channels
 from vit_train.data.listing import Listing, assemble, require_all_classes, settled
 from vit_train.data.roots import expanded
 from vit_train.errors import DataError
@@ -38,10 +39,11 @@ _CHUNK = 1024  # images at once
 class ArrayImages:
     """An ImageSource in arrays, which may be mapped files: `take` copies no image."""
 
-    arrays: tuple[npt.NDArray[np.uint8], ...]  # of one size, each [N, H, W, 3]
+    arrays: tuple[npt.NDArray[np.uint8], ...]  # of one size, each [N, H, W, 3] or [N, H, W, 1]
     rows: npt.NDArray[np.int64]  # [N], in all arrays one after the other
     labels: npt.NDArray[np.int32]
     names: tuple[str, ...]  # of the arrays, as FILE: x_train
+    channels: int = 3  # of the images, whatever the arrays have
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,19 +68,19 @@ class ArrayImages:
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """The images at `indices`, as copies."""
         rows, first = self.rows[indices], 0
-        images = np.empty((len(rows), *self.arrays[0].shape[1:]), np.uint8)
+        images = np.empty((len(rows), *self.size, self.channels), np.uint8)
         for array in self.arrays:
             here = (rows >= first) & (rows < first + len(array))
-            images[here] = array[rows[here] - first]
+            images[here] = with_channels(array[rows[here] - first], self.channels)
             first += len(array)
         return images
 
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Exact; some images at a time."""
-        counts = np.zeros((3, 256), np.int64)
+        counts = np.zeros((self.channels, 256), np.int64)
         for start in range(0, len(self), _CHUNK):
             images = self.read(np.arange(start, min(start + _CHUNK, len(self))))
-            counts += [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
+            counts += [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(self.channels)]
         return moments(counts)
 
 
@@ -112,7 +114,7 @@ def _load(file: "_Arrays", options: DatasetConfig) -> Dataset:
         raise DataError(f"{file.path}: {twice[0]} is a second name for a part that is there; leave one of them out")
     images = tuple(_images(file, name) for _, name, _ in found)
     for (_, name, _), each in zip(found, images, strict=True):
-        if each.shape[1:] != images[0].shape[1:]:
+        if each.shape[1:3] != images[0].shape[1:3]:
             raise DataError(f"{file.path}: {name} and {found[0][1]} have images of different sizes; scale them to one")
     labels = [_labels(file, name, of, len(each)) for (_, of, name), each in zip(found, images, strict=True)]
     names, places = _classes(file, np.concatenate(labels))
@@ -121,8 +123,10 @@ def _load(file: "_Arrays", options: DatasetConfig) -> Dataset:
         file.path, np.repeat(np.array([part for part, *_ in found], np.uint8), counts), options.folds
     )
     require_all_classes(file.path, places, parts, names)
-    source = ArrayImages(images, np.arange(len(places)), places, tuple(f"{file.path}: {name}" for _, name, _ in found))
-    listing = Listing(source.paths.tolist(), places, parts, names, notes)
+    called = tuple(f"{file.path}: {name}" for _, name, _ in found)
+    source = ArrayImages(images, np.arange(len(places)), places, called, options.channels)
+    listing = in_order(Listing(source.paths.tolist(), places, parts, names, notes), options.classes)
+    source = replace(source, labels=listing.labels)
     listing, kept = without(listing, options.exclude, file.path.parent)
     source = source.take(kept)
     digests = [hashlib.sha256(source.read(np.array([row])).tobytes()).digest() for row in range(len(source))]
@@ -130,14 +134,14 @@ def _load(file: "_Arrays", options: DatasetConfig) -> Dataset:
 
 
 def _images(file: "_Arrays", name: str) -> npt.NDArray[np.uint8]:
-    """[N, H, W, 3]; of grey ones a view that has each value three times."""
+    """[N, H, W, 3], or [N, H, W, 1] of grey ones."""
     shape, kind = file.about(name)
     if kind != np.uint8 or len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape:
         raise DataError(
             f"{file.path}: {name} is {kind} {list(shape)}, and images are uint8 [N, height, width, 3], 0 to 255, or "
             "grey without the 3; of values from 0 to 1 save (255 * x).round().astype('uint8')"
         )
-    return np.broadcast_to(file.read(name).reshape(*shape[:3], -1), (*shape[:3], 3))
+    return file.read(name).reshape(*shape[:3], -1)
 
 
 def _labels(file: "_Arrays", name: str, images: str, count: int) -> npt.NDArray[Any]:

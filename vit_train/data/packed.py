@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from vit_train.config.dataset import Fit
+from vit_train.config.dataset import AS_IT_IS, Fitting
 from vit_train.data.image_files import MAX_PIXELS, decoded, moments_of_sums
 from vit_train.data.images import Indices
 from vit_train.errors import DataError
@@ -46,13 +46,18 @@ class PackedImages:
     packed: Packed
     paths: npt.NDArray[np.object_]  # str [N], as FILE: row 7
     labels: npt.NDArray[np.int32]
-    sums: npt.NDArray[np.int64]  # [N, 2, 3], as of ImageFiles
+    sums: npt.NDArray[np.int64]  # [N, 2, C], as of ImageFiles
     size: tuple[int, int]
     max_pixels: int = MAX_PIXELS
-    fit: Fit = "crop"
+    fitting: Fitting = AS_IT_IS
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def channels(self) -> int:
+        """C: 3 or 1."""
+        return self.fitting.channels
 
     def take(self, indices: Indices) -> "PackedImages":
         """The examples at `indices`, in that order."""
@@ -64,7 +69,7 @@ class PackedImages:
         return np.stack([self._decoded(row, self.packed.content(row)) for row in indices])
 
     def look(self, row: int) -> tuple[npt.NDArray[np.uint8], bytes]:
-        """A picture, uint8 [H, W, 3], and the sha256 of its bytes; raises DataError for a bad one."""
+        """A picture, uint8 [H, W, C], and the sha256 of its bytes; raises DataError for a bad one."""
         content = self.packed.content(row)
         return self._decoded(row, content), hashlib.sha256(content).digest()
 
@@ -73,7 +78,7 @@ class PackedImages:
         return io.BytesIO(self.packed.content(row))
 
     def _decoded(self, row: int, content: bytes) -> npt.NDArray[np.uint8]:
-        return decoded(self.paths[row], io.BytesIO(content), *self.size, self.max_pixels, self.fit)
+        return decoded(self.paths[row], io.BytesIO(content), *self.size, self.max_pixels, self.fitting)
 
     def statistics(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """From the sums; nothing is read."""

@@ -20,7 +20,7 @@ from vit_train.errors import DataError
 from vit_train.text import to_resume
 
 # A batch is (inputs, targets), targets int32 [B], or float32 [B, K] in training if images are mixed. With
-# augment.placement=host, inputs are float32 [B, S, S, 3], values in [0, 255]; with device, {"images": uint8
+# augment.placement=host, inputs are float32 [B, S, S, C], values in [0, 255]; with device, {"images": uint8
 # [B, H, W, 3], **parameters}, see `augmentation.apply`.
 
 
@@ -103,7 +103,8 @@ def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset
     """All examples once, in their order, resized but not augmented."""
 
     def batch(images: tf.Tensor, labels: tf.Tensor) -> Any:
-        parameters = unvaried(config.augment, tf.shape(images)[0], examples.size, config.model.image_size)
+        shape = (*examples.size, examples.channels)
+        parameters = unvaried(config.augment, tf.shape(images)[0], shape, config.model.image_size)
         return _inputs(images, parameters, config, config.model.image_size), labels
 
     return _made_ahead(raw_batches(examples, config.train.batch_size), batch)
@@ -130,7 +131,7 @@ def sharded(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
 
 
 def raw_batches(examples: ImageSource, batch_size: int) -> tf.data.Dataset:
-    """All examples once, in their order: (images uint8 [B, H, W, 3], labels int32 [B])."""
+    """All examples once, in their order: (images uint8 [B, H, W, C], labels int32 [B])."""
     labels, count = tf.constant(examples.labels), len(examples)
 
     def batch(start: tf.Tensor) -> Any:
@@ -161,7 +162,7 @@ _faults: list[DataError] = []  # met while batches were made
 
 
 def _read(examples: ImageSource, indices: tf.Tensor) -> tf.Tensor:
-    """uint8 [B, H, W, 3]: the images at int64 [B], when the graph runs."""
+    """uint8 [B, H, W, C]: the images at int64 [B], when the graph runs."""
 
     def read(indices: np.ndarray) -> np.ndarray:
         try:
@@ -172,7 +173,7 @@ def _read(examples: ImageSource, indices: tf.Tensor) -> tf.Tensor:
 
     # It is stateless: with deterministic operations, tf.data runs functions with state one after another.
     images = tf.numpy_function(read, [indices], tf.uint8, stateful=False)
-    images.set_shape([None, *examples.size, 3])
+    images.set_shape([None, *examples.size, examples.channels])
     return images
 
 

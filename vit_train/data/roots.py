@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from vit_train.errors import DataError
+from vit_train.pretrained import hub
 
 
 def expanded(root: str) -> Path:
-    """The path with ~ as the home folder; raises DataError if there is no such home, or it is an address."""
+    """The path with ~ as the home folder, or the folder of hf:ORG/NAME; raises DataError for what cannot be meant."""
+    if root.startswith(hub.SCHEME):
+        return hub.data(root)
     if "://" in root:
         raise DataError(f"dataset.root={root}: is an address; download what is there, and give the path of that")
     try:

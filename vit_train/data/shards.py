@@ -38,6 +38,16 @@ def find_shards(root: Path) -> tuple[list[Shard], tuple[str, ...]]:
     return shards, (note,)
 
 
+def find_tables(folder: Path) -> list[Shard]:
+    """The CSV files in a folder whose names tell a part, such as train.csv; raises DataError if there are none."""
+    files = sorted(folder.glob("*.[ct]sv"))
+    shards: list[Shard] = [(file, part) for file in files if (part := _part(Path(file.name))) is not None]
+    if not shards:
+        raise DataError(f"{folder}: is a folder; name the file, or use dataset=folder for pictures in folders; of a "
+                        "folder with tables, their names must tell the parts, as train.csv and test.csv")  # fmt: skip
+    return shards
+
+
 def _saved(root: Path) -> list[Path]:
     """What `save_to_disk` wrote, of a Dataset or a DatasetDict."""
     files = []

@@ -9,7 +9,7 @@ from vit_train.config import plugins
 from vit_train.config.schema import Config
 from vit_train.data.cifar import load_cifar
 from vit_train.data.folder import load_folder
-from vit_train.data.images import Dataset, Examples
+from vit_train.data.images import Dataset, Examples, ImageSource, with_channels
 from vit_train.data.npz import load_npz
 from vit_train.data.split import take_fraction
 from vit_train.data.table import load_table
@@ -32,15 +32,25 @@ def load_all(config: Config) -> Dataset:
     if name == "digits":
         if root is not None:
             raise ConfigError(f"dataset.root={root}: dataset=digits comes with scikit-learn and takes no root")
-        return load_digits()
+        return _with_channels(load_digits(), config.dataset.channels)
     if name in ("cifar10", "cifar100"):
-        return load_cifar(name, root)
+        return _with_channels(load_cifar(name, root), config.dataset.channels)
     assert root is not None  # DatasetConfig sees to it
     if name in ("table", "hf"):
         return load_table(root, config.dataset, config.model.image_size)
     if name == "npz":
         return load_npz(root, config.dataset)
     return load_folder(root, config.dataset, config.model.image_size)
+
+
+def _with_channels(dataset: Dataset, channels: int) -> Dataset:
+    """A data set in memory, with images of so many channels."""
+
+    def changed(part: ImageSource) -> Examples:
+        assert isinstance(part, Examples)
+        return Examples(with_channels(part.images, channels), part.labels)
+
+    return replace(dataset, train=changed(dataset.train), test=changed(dataset.test))
 
 
 def _of_plugin(config: Config) -> Dataset:

@@ -15,7 +15,7 @@ from PIL.ExifTags import Base
 from vit_train.console import doing
 from vit_train.data import lookalikes
 from vit_train.data.image_files import ImageFiles
-from vit_train.data.images import Dataset, ImageSource
+from vit_train.data.images import Dataset, ImageSource, with_channels
 from vit_train.data.packed import PackedImages
 
 _AT_ONCE = 64
@@ -78,7 +78,7 @@ def _part(name: str, source: ImageSource, root: Path) -> Part:
 def _look(source: ImageSource, start: int) -> Iterator[tuple[object, ...]]:
     """The columns of `Part` for some rows."""
     rows = np.arange(start, min(start + _AT_ONCE, len(source)))
-    for row, image in zip(rows.tolist(), source.read(rows), strict=True):
+    for row, image in zip(rows.tolist(), with_channels(source.read(rows), 3), strict=True):
         colour = image.mean(axis=(0, 1))
         thumbnail = lookalikes.thumbnail(Image.fromarray(image))
         contrast = np.sqrt(((image - colour) ** 2).mean())

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vit_train.config.dataset import DatasetConfig
 from vit_train.data.arrow import SUFFIXES, read_arrow
+from vit_train.data.classes import in_order
 from vit_train.data.columns import NO_LABEL, Columns, is_no_label, read_columns
 from vit_train.data.copies import TRAIN
 from vit_train.data.exclude import without
@@ -17,12 +18,14 @@ from vit_train.data.images import Dataset
 from vit_train.data.listing import PART_OF, Listing, read_listing, require_all_classes, settled
 from vit_train.data.packed import Packed, Stores
 from vit_train.data.roots import expanded
-from vit_train.data.shards import find_shards
+from vit_train.data.shards import find_shards, find_tables
 from vit_train.errors import DataError
 
 
 def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
     """The pictures that the CSV or parquet file `root` lists or holds, or those in the files of dataset=hf.
+
+    For dataset=table it may be a folder, too, with a CSV file for each part, such as train.csv.
 
     Of the columns, one has the paths, relative to the file, or the pictures themselves, one the labels, and one may say
     train, test or val of each row. Without such a column, or a row of a part, it is as for folders. Labels follow the
@@ -31,7 +34,10 @@ def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
     read.
     """
     path = expanded(root)
-    shards, notes = find_shards(path) if config.name == "hf" else ([(path, None)], ())
+    if config.name == "hf":
+        shards, notes = find_shards(path)
+    else:
+        shards, notes = find_tables(path) if path.is_dir() else [(path, None)], ()
     names = {"path": config.path_column, "label": config.label_column, "split": config.split_column}
     names |= {} if config.group is None else {"group": config.group}
     told = [part if config.split_column is None else None for _, part in shards]
@@ -41,6 +47,7 @@ def load_table(root: str, config: DatasetConfig, side: int) -> Dataset:
             for file, _ in shards
         ]
         listing = _list(path, tables, told, notes, stores.all(), config.folds)
+    listing = in_order(listing, config.classes)
     listing, _ = without(listing, config.exclude, path if path.is_dir() else path.parent)
     return read_listing(listing, config, side)
 

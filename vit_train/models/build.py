@@ -15,7 +15,7 @@ from vit_train.models.matmul_free import matmul_free_features
 from vit_train.models.resnet import resnet_features
 from vit_train.models.vit import vit_features
 
-# Each goes from normalised images [B, S, S, 3] to features [B, F]; what is before and after them is the same for all.
+# Each goes from normalised images [B, S, S, C] to features [B, F]; what is before and after them is the same for all.
 FEATURES: dict[type, Callable[[Any, keras.KerasTensor], keras.KerasTensor]] = {
     VitConfig: vit_features,
     MatmulFreeConfig: matmul_free_features,
@@ -23,14 +23,16 @@ FEATURES: dict[type, Callable[[Any, keras.KerasTensor], keras.KerasTensor]] = {
 }
 
 
-def build_model(config: ModelConfig, classes: int, head: HeadConfig | None = None, examples: int = 0) -> keras.Model:
-    """A network on float32 images [B, S, S, 3] with values in [0, 255]; returns float32 logits [B, classes].
+def build_model(
+    config: ModelConfig, classes: int, head: HeadConfig | None = None, examples: int = 0, channels: int = 3
+) -> keras.Model:
+    """A network on float32 images [B, S, S, channels] with values in [0, 255]; returns float32 logits [B, classes].
 
-    S is `config.image_size`. Its layer "normalization" is Keras' Normalization (mean, variance and count: 7 values, not
-    trained), which the caller adapts; the last one is "logits". That is dense unless `head` is another one, which may
-    keep as many training images as `examples`.
+    S is `config.image_size`. Its layer "normalization" is Keras' Normalization (mean, variance and count: 7 values, of
+    grey images 3, not trained), which the caller adapts; the last one is "logits". That is dense unless `head` is
+    another one, which may keep as many training images as `examples`.
     """
-    images = keras.Input((config.image_size, config.image_size, 3), dtype="float32", name="images")
+    images = keras.Input((config.image_size, config.image_size, channels), dtype="float32", name="images")
     # In bfloat16 values above 255 / 2 would lose their last bit before the mean is taken off.
     x = keras.layers.Normalization(dtype="float32", name="normalization")(images)
     features = FEATURES[type(config)](config, x) if config.own is None else _own_features(config, x)

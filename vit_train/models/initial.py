@@ -164,6 +164,10 @@ def assign(network: keras.Model, weights: Weights, init: str, class_names: Seque
     Positions for another number of patches, and a projection for patches of another size, are resampled.
     """
     variables = dict(_weights(network))
+    mean, channels = weights.arrays.get("normalization/mean"), network.input_shape[-1]
+    if mean is not None and len(mean) != channels:
+        raise CheckpointError(f"{weights.file}: is of images with {len(mean)} channels, and these have {channels}; set "
+                              f"dataset.channels={len(mean)}")  # fmt: skip
     heads = {path: array for path, array in weights.arrays.items() if _HEAD.match(path)}
     reason = _reason_for_new_head(heads, variables, weights.class_names, class_names)
     skipped = weights.skipped | {weights.tensors[path]: reason for path in heads if reason}

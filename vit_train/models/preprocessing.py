@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from vit_train.config.dataset import Fit
+from vit_train.config.dataset import AS_IT_IS, Fit, Fitting
 from vit_train.config.models import ModelConfig
 from vit_train.data.images import ImageSource
 from vit_train.rundir.unknown import Rule, Score
@@ -32,14 +32,15 @@ def normalize_for(network: keras.Model, config: ModelConfig, training: ImageSour
 
 
 def with_preprocessing(
-    network: keras.Model, source: tuple[int, int], class_names: Sequence[str], fit: Fit = "crop"
+    network: keras.Model, source: tuple[int, int], class_names: Sequence[str], fitting: Fitting = AS_IT_IS
 ) -> keras.Model:
-    """The network for raw images: uint8 [B, height, width, 3] of the data set's own size -> float32 logits [B, K].
+    """The network for raw images: uint8 [B, height, width, C] of the data set's own size -> float32 logits [B, K].
 
-    `source` is (height, width), to which picture files were fitted as `fit` says. Weights are shared with `network`.
+    `source` is (height, width), to which picture files were fitted as `fitting` says. Weights are those of `network`.
     """
-    images = keras.Input((*source, 3), dtype="uint8", name="images")
-    x = Resize(network.input_shape[1], fit, dtype="float32", name="resize")(images)
+    images = keras.Input((*source, network.input_shape[-1]), dtype="uint8", name="images")
+    size, how = network.input_shape[1], (fitting.fit, fitting.pad_colour)
+    x = Resize(size, *how, dtype="float32", name="resize")(images)
     logits = ClassNames(class_names, dtype="float32", name="class_names")(network(x))
     return keras.Model(images, logits, name=network.name)
 
@@ -51,19 +52,19 @@ class Resize(keras.layers.Layer):
     Keras' Resizing gives back the type it is given, so uint8 images would be rounded. And its `training` is true by
     default, which, where the model is called without that argument, reaches the dropout layers after it.
 
-    `fit` is kept for those who read picture files for the model: by then it has been done.
+    `fit` and `pad_colour` are kept for those who read picture files for the model: by then it has been done.
     """
 
-    def __init__(self, size: int, fit: Fit = "crop", **kwargs: Any) -> None:
+    def __init__(self, size: int, fit: Fit = "crop", pad_colour: str = "black", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size, self.fit = size, fit
+        self.size, self.fit, self.pad_colour = size, fit, pad_colour
 
     def call(self, x_BHWC: Any) -> Any:
         x_BHWC = keras.ops.cast(x_BHWC, self.compute_dtype)
         return keras.ops.image.resize(x_BHWC, (self.size, self.size), data_format="channels_last")
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": self.size, "fit": self.fit}
+        return {**super().get_config(), "size": self.size, "fit": self.fit, "pad_colour": self.pad_colour}
 
 
 @register
@@ -103,10 +104,10 @@ class ImageScore(keras.layers.Layer):
         return {**super().get_config(), "score": self.score}
 
 
-def fit_of(model: keras.Model) -> Fit:
-    """How picture files are fitted to the size that such a model takes."""
-    fit: Fit = model.get_layer("resize").fit
-    return fit
+def fitting_of(model: keras.Model) -> Fitting:
+    """How picture files are fitted to the images that such a model takes."""
+    layer = model.get_layer("resize")
+    return Fitting(layer.fit, layer.pad_colour, model.input_shape[-1])
 
 
 def class_names_of(model: keras.Model) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ def network_of(model: keras.Model) -> keras.Model:
 
 
 def prepared(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Raw images [B, H, W, 3] as the network of such a model sees them: float32 [B, S, S, 3], values in [0, 255]."""
+    """Raw images [B, H, W, C] as the network of such a model sees them: float32 [B, S, S, C], values in [0, 255]."""
     x = images
     for layer in model.layers[1:-2]:
         x = layer(x)

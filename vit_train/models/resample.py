@@ -10,14 +10,14 @@ from vit_train.config.augmentation import AugmentConfig
 _GREY = (0.299, 0.587, 0.114)  # of red, green and blue, as the host has it
 
 
-def augmentation_inputs(config: AugmentConfig, source: tuple[int, int]) -> dict[str, Any]:
-    """Keras inputs for images of (height, width) `source` and for the parameters that batches of `config` have."""
+def augmentation_inputs(config: AugmentConfig, source: tuple[int, int, int]) -> dict[str, Any]:
+    """Keras inputs for images of a shape `source` (H, W, C) and for the parameters that batches of `config` have."""
     shapes: dict[str, tuple[tuple[int, ...], str]] = {
-        "images": ((*source, 3), "uint8"),
+        "images": (source, "uint8"),
         "transforms": ((8,), "float32"),
     }
     if config.policy != "none":
-        shapes |= {"tables": ((3, 256), "uint8"), "factors": ((2,), "float32")}
+        shapes |= {"tables": ((source[2], 256), "uint8"), "factors": ((2,), "float32")}
     if config.erase:
         shapes["erase"] = ((4,), "float32")
     if config.mixes:
@@ -27,7 +27,7 @@ def augmentation_inputs(config: AugmentConfig, source: tuple[int, int]) -> dict[
 
 @keras.saving.register_keras_serializable(package="vit_train")
 class Augment(keras.layers.Layer):
-    """Varies images: a dict of "images", uint8 [B, H, W, 3], and their parameters -> float32 [B, size, size, 3].
+    """Varies images: a dict of "images", uint8 [B, H, W, C], and their parameters -> float32 [B, size, size, C].
 
     Parameters are what `vit_train.data.augmentation.apply` describes; all but "transforms" may be absent.
     """
@@ -89,7 +89,7 @@ def recolour(images_BHWC: Any, tables_BCV: Any, factors_B2: Any) -> Any:
     tables = ops.reshape(ops.cast(tables_BCV, "float32"), (-1, channels * 256))
     values = ops.take_along_axis(tables, ops.reshape(places, (-1, height * width * channels)), axis=1)
     values = ops.reshape(values, (-1, height, width, channels))
-    weights = ops.convert_to_tensor(_GREY, "float32")
+    weights = ops.convert_to_tensor(_GREY if channels == 3 else (1.0,), "float32")
     grey = ops.floor(ops.sum(values * weights, axis=-1, keepdims=True) + 0.5)
     return _whole(grey + factors_B2[:, :1, None, None] * (values - grey))
 

@@ -6,11 +6,11 @@ import keras
 
 
 def at_size(network: keras.Model, size: int) -> keras.Model:
-    """The layers of a network, and so its weights, for images of `size` x `size` pixels: [B, size, size, 3].
+    """The layers of a network, and so its weights, for images of `size` x `size` pixels: [B, size, size, C].
 
     The network must be one for which the config of its model says `any_size`.
     """
-    images = keras.Input((size, size, 3), dtype="float32", name="images")
+    images = keras.Input((size, size, network.input_shape[-1]), dtype="float32", name="images")
 
     def same(layer: keras.Layer) -> keras.Layer:
         return layer

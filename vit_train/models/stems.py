@@ -77,7 +77,7 @@ class ConvStem(keras.layers.Layer):
         return ops.reshape(x_BHWD, (-1, rows * columns, width))
 
     def pixel_filters(self) -> np.ndarray:
-        """The first convolution's, float32 [channels, 3, 3, 3]."""
+        """The first convolution's, float32 [channels, 3, 3, C]."""
         return np.moveaxis(keras.ops.convert_to_numpy(self.convolutions[0].kernel), -1, 0)
 
     def get_config(self) -> dict[str, Any]:
@@ -209,7 +209,9 @@ class PatchEmbedding(TokenEmbedding):
         return super().call(self.projection(patches_BNP))
 
     def pixel_filters(self) -> np.ndarray:
-        """The projection's, float32 [D, patch_size, patch_size, 3]."""
+        """The projection's, float32 [D, patch_size, patch_size, C]."""
         kernel: np.ndarray = keras.ops.convert_to_numpy(self.projection.kernel).T
-        size = math.isqrt(kernel.shape[1] // 3)
-        return kernel.reshape(-1, size, size, 3)
+        values = kernel.shape[1]
+        channels = 1 if math.isqrt(values) ** 2 == values else 3  # three times a square is never one
+        size = math.isqrt(values // channels)
+        return kernel.reshape(-1, size, size, channels)

@@ -12,7 +12,7 @@ from vit_train.models.stems import ConvStem, PatchEmbedding, Patches, TokenEmbed
 
 
 def vit_features(config: VitConfig, images: keras.KerasTensor) -> keras.KerasTensor:
-    """Vision Transformer: normalised images [B, S, S, 3] -> features [B, F].
+    """Vision Transformer: normalised images [B, S, S, C] -> features [B, F].
 
     With the default config this is the model of the keras.io example "Image classification with Vision Transformer" (K.
     Salama, 2021): 21,759,019 parameters for 100 classes.
@@ -49,7 +49,7 @@ def vit_features(config: VitConfig, images: keras.KerasTensor) -> keras.KerasTen
 
 
 def _embedding(config: VitConfig, images: keras.KerasTensor) -> keras.KerasTensor:
-    """[B, S, S, 3] -> [B, N, D]."""
+    """[B, S, S, C] -> [B, N, D]."""
     options: dict[str, Any] = {
         "position_embedding": config.position_embedding,
         "class_token": config.pooling == "class_token",

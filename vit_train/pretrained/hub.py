@@ -3,9 +3,10 @@
 import functools
 from pathlib import Path
 
-from vit_train.errors import CheckpointError, ConfigError
+from vit_train.errors import CheckpointError, ConfigError, DataError
 from vit_train.text import one_line
 
+SCHEME = "hf:"
 _BESIDE = ("config.json", "preprocessor_config.json", "open_clip_config.json", "model.safetensors.index.json")
 _WEIGHTS = ("model.safetensors", "model-*.safetensors")
 _OTHERWISE = ("open_clip_model.safetensors",)  # where there is nothing else: the text encoder is in it, too
@@ -37,3 +38,36 @@ def local(init: str) -> Path:
         reason = one_line(str(error).strip().split("\n")[0].rstrip("."))
         raise CheckpointError(f"init={init}: cannot be had from the Hub ({reason})") from error
     raise CheckpointError(f"init={init}: has no .safetensors file of a name that is known; download and name one")
+
+
+@functools.cache
+def data(root: str) -> Path:
+    """The folder with the parquet files of hf:ORG/NAME, or of hf:ORG/NAME/FOLDER, with @REVISION if wanted.
+
+    They are downloaded if not there; HF_HUB_OFFLINE=1 keeps the library from that. Raises ConfigError if it is not
+    installed, and DataError, one sentence, if it gets none.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise ConfigError(
+            f"dataset.root={root}: needs the package huggingface_hub; pip install 'vit-train[hub]', or give a folder"
+        ) from None
+    name, _, revision = root.removeprefix(SCHEME).partition("@")
+    organisation, repository, *folders = [*name.split("/"), ""]
+    inside = "/".join(filter(None, folders))
+    try:
+        found = snapshot_download(
+            "/".join(filter(None, (organisation, repository))),
+            repo_type="dataset",
+            revision=revision or None,
+            allow_patterns=f"{inside}/*.parquet" if inside else "*.parquet",
+        )
+    except (OSError, ValueError) as error:
+        reason = one_line(str(error).strip().split("\n")[0].rstrip("."))
+        raise DataError(f"dataset.root={root}: cannot be had from the Hub ({reason})") from error
+    folder = Path(found, inside)
+    if not any(folder.rglob("*.parquet")):
+        raise DataError(f"dataset.root={root}: has no parquet file; the Hub's own are in {root.partition('@')[0]}"
+                        "@refs/convert/parquet, if it has made them")  # fmt: skip
+    return folder

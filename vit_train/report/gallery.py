@@ -92,7 +92,7 @@ def _of_model(report: Report, run: RunDir, model: Any, test: ImageSource | None)
     yield "positions", lambda: inside.draw_positions(network)
     if test is None:
         return
-    few = np.arange(min(6, len(test)))
+    few = samples.spread(len(test), 6)
     names = [f"#{index} {report.class_names[test.labels[index]]}" for index in few]
     yield "attention", lambda: inside.draw_attention(network, prepared(model, test.read(few)), names)
     yield "patches", lambda: _patches(model, test.read(few[:1]))

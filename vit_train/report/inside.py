@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
+from vit_train.data.images import with_channels
 from vit_train.models.attention import attention_weights, layers_with, over_patches, rollout
 from vit_train.report.canvas import figure, mosaic, shorten, without_axes
 
@@ -34,6 +35,7 @@ def draw_filters(network: keras.Model) -> Figure | None:
     filters = 0.5 + 0.5 * filters / np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     drawn = figure(f"Patch-embedding filters: {len(chosen)} of {len(kernel)}", 6, 6.3, images=True)
     axes = drawn.subplots()
+    filters = with_channels(filters, 3)
     axes.imshow(np.nan_to_num(mosaic(filters, math.ceil(math.sqrt(len(filters)))), nan=1.0))
     axes.set_title("grey is 0; each filter is scaled to its own largest weight")
     without_axes(axes)
@@ -66,7 +68,7 @@ def draw_positions(network: keras.Model) -> Figure | None:
 
 
 def draw_attention(network: keras.Model, prepared: np.ndarray, names: Sequence[str]) -> Figure | None:
-    """Images as the network sees them (float32 [B, S, S, 3], in [0, 255]), its last block's attention, and rollout."""
+    """Images as the network sees them (float32 [B, S, S, C], in [0, 255]), its last block's attention, and rollout."""
     found = attention_maps(network, prepared)
     if found is None:
         return None
@@ -76,7 +78,7 @@ def draw_attention(network: keras.Model, prepared: np.ndarray, names: Sequence[s
     for axes in places.ravel():
         without_axes(axes)
     for (plain, *maps), image, name, *shares in zip(places, prepared, names, *found, strict=False):
-        plain.imshow(image / 255)
+        plain.imshow(with_channels(image / 255, 3))
         plain.set_title(shorten(name), fontsize=8)
         for axes, share, title in zip(maps, shares, MAPS, strict=True):
             axes.imshow(overlay(image, share))
@@ -85,7 +87,7 @@ def draw_attention(network: keras.Model, prepared: np.ndarray, names: Sequence[s
 
 
 def attention_maps(network: keras.Model, prepared: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """MAPS of images [B, S, S, 3] as the network sees them, each float [B, P, P]: where 1 is a patch's even share.
+    """MAPS of images [B, S, S, C] as the network sees them, each float [B, P, P]: where 1 is a patch's even share.
 
     None for a network without attention.
     """
@@ -96,7 +98,7 @@ def attention_maps(network: keras.Model, prepared: np.ndarray) -> tuple[np.ndarr
 
 
 def overlay(image: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """uint8 [L, L, 3], L about 256: the image [S, S, 3] in grey, bright where most of the attention [P, P] goes."""
+    """uint8 [L, L, 3], L about 256: the image [S, S, C] in grey, bright where most of the attention [P, P] goes."""
     grey = _enlarged(image).mean(axis=-1, keepdims=True)
     low, high = float(share.min()), float(share.max())
     unit = Image.fromarray(((share - low) / ((high - low) or 1)).astype("float32"))

@@ -14,6 +14,7 @@ from PIL import Image
 
 from vit_train.config.schema import Config
 from vit_train.console import duration
+from vit_train.data.images import with_channels
 from vit_train.files import replace_file
 from vit_train.report.recipe import nearest_recipe
 from vit_train.report.scores import ClassScores, confusion
@@ -126,9 +127,9 @@ def _picture(path: Path) -> _Picture | None:
 
 
 def png_address(pixels: np.ndarray) -> str:
-    """An image, uint8 [H, W, 3], as a data URI."""
+    """An image, uint8 [H, W, 3] or grey [H, W, 1], as a data URI."""
     data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
+    Image.fromarray(with_channels(pixels, 3)).save(data, "PNG")
     return _address(data.getvalue())
 
 

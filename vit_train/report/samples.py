@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vit_train.config.schema import Config
-from vit_train.data.images import Examples, ImageSource
+from vit_train.data.images import Examples, ImageSource, with_channels
 from vit_train.data.pipeline import evaluation_batches, training_batches
 from vit_train.report.canvas import figure, mosaic, shorten, without_axes
 from vit_train.rundir.predictions import Predictions
@@ -48,7 +48,7 @@ def _answers(
     places = drawn.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes in places:
         without_axes(axes)
-    for axes, index, image in zip(places, chosen, test.read(chosen), strict=False):
+    for axes, index, image in zip(places, chosen, with_channels(test.read(chosen), 3), strict=False):
         true, guess = (shorten(class_names[place]) for place in (predictions.labels[index], predictions.top[index, 0]))
         axes.imshow(image)
         axes.set_title(f"#{index} {true}\n→ {guess} {predictions.confidence[index]:.0%}", fontsize=8)
@@ -56,13 +56,14 @@ def _answers(
 
 
 def draw_patches(image: np.ndarray, prepared: np.ndarray, patch_size: int) -> Figure:
-    """An image [H, W, 3] as stored, as the network sees it (float32 [S, S, 3] in [0, 255]), and cut into patches."""
+    """An image [H, W, C] as it was read, as the network sees it (float32 [S, S, C] in [0, 255]), and as patches."""
+    image, prepared = with_channels(image, 3), with_channels(prepared, 3)
     side = len(prepared) // patch_size
     seen = np.clip(prepared / 255, 0, 1)
     patches = seen.reshape(side, patch_size, side, patch_size, 3).swapaxes(1, 2).reshape(-1, patch_size, patch_size, 3)
     drawn = figure("From image to tokens", 10, 3.9, images=True)
     pictures = {
-        f"stored: {image.shape[1]} by {image.shape[0]} pixels": image,
+        f"as read: {image.shape[1]} by {image.shape[0]} pixels": image,
         f"resized: {len(seen)} by {len(seen)} pixels": seen,
         f"{side * side} patches of {patch_size} by {patch_size} pixels": np.nan_to_num(mosaic(patches, side), nan=1.0),
     }
@@ -80,7 +81,7 @@ def draw_augmentation(training: ImageSource, config: Config) -> Figure | None:
     """
     count, epochs = min(4, len(training)), 7
     # Rows instead of labels: the pipeline shuffles.
-    few = Examples(training.read(np.arange(count)), np.arange(count, dtype=np.int32))
+    few = Examples(training.read(spread(len(training), count)), np.arange(count, dtype=np.int32))
     config = dataclasses.replace(
         config,
         augment=dataclasses.replace(config.augment, placement="host", repeats=1),
@@ -90,6 +91,7 @@ def draw_augmentation(training: ImageSource, config: Config) -> Figure | None:
     columns = [np.asarray(images)[np.argsort(_rows(np.asarray(targets)))] / 255 for images, targets in batches]
     if all(np.array_equal(columns[0], column) for column in columns):
         return None
+    columns = [with_channels(column, 3) for column in columns]
     drawn = figure("Training images as the network sees them", 10, 1.25 * count + 0.7, images=True)
     places = drawn.subplots(count, epochs + 1, squeeze=False)
     for column, images in enumerate(columns):
@@ -98,6 +100,11 @@ def draw_augmentation(training: ImageSource, config: Config) -> Figure | None:
             places[row, column].imshow(np.clip(image, 0, 1))
             without_axes(places[row, column])
     return drawn
+
+
+def spread(images: int, count: int) -> np.ndarray:
+    """At most `count` of so many images, even over all of them: folders and tables have one class after another."""
+    return np.unique(np.linspace(0, images - 1, min(count, images)).round().astype(int))
 
 
 def _rows(targets: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ def with_data_from_here(run: RunDir, config: Config) -> Config:
 
     A relative one that is not here is looked for where the run started.
     """
-    names = {"root", "exclude"} & {field.name for field in dataclasses.fields(config.dataset)}
+    names = {"root", "exclude", "classes"} & {field.name for field in dataclasses.fields(config.dataset)}
     paths: dict[str, Any] = {name: data_root(run, getattr(config.dataset, name)) for name in names}
     return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, **paths))
 

@@ -61,18 +61,17 @@ class Viewer:
             limit=LIMIT,
             rule=rule_of(model),
         )
-        _, height, width, _ = model.input_shape
-        self.look(np.zeros((height, width, 3), "uint8"))  # the first one takes seconds
+        self.look(np.zeros(model.input_shape[1:], "uint8"))  # the first one takes seconds
 
     def answer(self, name: str, content: bytes) -> dict[str, Any]:
         """What the page shows of a picture's file: its likeliest classes and views; DataError if it cannot be read."""
-        from vit_train.models.preprocessing import fit_of
+        from vit_train.models.preprocessing import fitting_of
 
         _, height, width, _ = self.model.input_shape
-        return self.look(decoded(name, io.BytesIO(content), height, width, MAX_PIXELS, fit_of(self.model)))
+        return self.look(decoded(name, io.BytesIO(content), height, width, MAX_PIXELS, fitting_of(self.model)))
 
     def look(self, image: np.ndarray) -> dict[str, Any]:
-        """The same of pixels, uint8 [H, W, 3]."""
+        """The same of pixels, uint8 [H, W, C]."""
         with self.lock:
             answer = predict(self.model, image)
             views = [{"image": png_address(pixels), "caption": caption} for pixels, caption in self._views(image)]

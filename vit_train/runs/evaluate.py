@@ -1,7 +1,7 @@
 """`vit-runs evaluate`: the test figures of a run's model."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from vit_train.config.compose import load_config
 from vit_train.config.convert import convert
@@ -75,7 +75,9 @@ def _config(run: RunDir, dataset: str | None, root: str | None) -> Config:
             usual = values["dataset"] | {"name": dataset, "root": None}
         values["dataset"] = usual | {"fraction": 1.0, "validation": 0.1}
         if usual["name"] in PICTURES:
-            values["dataset"]["fit"] = config.dataset.fit
+            values["dataset"] |= asdict(config.dataset.fitting)
+        elif "channels" in usual:
+            values["dataset"]["channels"] = config.dataset.fitting.channels
     if root is not None:
         values["dataset"]["root"] = root
     return convert(Config, values)

@@ -1,6 +1,6 @@
 """The formats of an export: writing each, and running it with its own runtime.
 
-`model` goes from uint8 images [B, H, W, 3] to float32 probabilities [B, K] or, where it has a rule for unknown images,
+`model` goes from uint8 images [B, H, W, C] to float32 probabilities [B, K] or, where it has a rule for unknown images,
 to {"probabilities": the same, "score": float32 [B]}; `names` are its K classes, in order.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from vit_train.machine.backend import stderr_held_back
-from vit_train.models.preprocessing import fit_of
+from vit_train.models.preprocessing import fitting_of
 from vit_train.rundir.unknown import rule_of
 from vit_train.text import one_line
 
@@ -62,8 +62,8 @@ def run_saved_model(path: Path, images: np.ndarray) -> Outputs:
 
 
 def write_onnx(model: keras.Model, names: Names, path: Path) -> None:
-    """An ONNX file of opset 18 whose metadata property class_names holds the names as a JSON list, and fit how
-    pictures become square; unknown is the rule for unknown images, in JSON, if there is one."""
+    """An ONNX file of opset 18 whose metadata property class_names holds the names as a JSON list, fit and
+    pad_colour how pictures become square; unknown is the rule for unknown images, in JSON, if there is one."""
     import onnx
     import tf2onnx
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -81,7 +81,9 @@ def write_onnx(model: keras.Model, names: Names, path: Path) -> None:
     )
     rule = rule_of(model)
     unknown = {"unknown": json.dumps(dataclasses.asdict(rule))} if rule else {}
-    properties = {"class_names": json.dumps(names, ensure_ascii=False), "fit": fit_of(model), **unknown}
+    fitting = fitting_of(model)
+    fit = {"fit": fitting.fit, "pad_colour": fitting.pad_colour}
+    properties = {"class_names": json.dumps(names, ensure_ascii=False), **fit, **unknown}
     onnx.helper.set_model_props(exported, properties)
     onnx.save(exported, path)
 

@@ -56,12 +56,12 @@ def _best_so_far(run: RunDir, compute: ComputeConfig | None) -> tuple[Any, tuple
 
     names, size = _classes(run, config)
     kept = next((len(array) for name, array in found.best.items() if name.endswith("/logits/examples")), 0)
-    network = build.build_model(config.model, len(names), config.head, kept)
+    network = build.build_model(config.model, len(names), config.head, kept, config.dataset.fitting.channels)
     state.assign(found.best, ("model", network.variables))
     network.get_layer("normalization").finalize_state()
     epochs = f"{len(found.progress['rows'])} of {config.train.epochs} epochs"
     say(f"note: {run.path}: has no model.keras; these are its best weights of the first {epochs}")
-    return preprocessing.with_preprocessing(network, size, names, config.dataset.fit), names
+    return preprocessing.with_preprocessing(network, size, names, config.dataset.fitting), names
 
 
 def _classes(run: RunDir, config: Config) -> tuple[tuple[str, ...], tuple[int, int]]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vit_train.config.dataset import Fit
+from vit_train.config.dataset import Fitting
 from vit_train.data.folder import SUFFIXES
 from vit_train.data.image_files import fitted, read_image_file
 from vit_train.errors import DataError
@@ -102,20 +102,20 @@ def _predicted(model: Any, pictures: tuple[str, ...], logits: npt.NDArray[np.flo
 
 def images_of(model: Any, pictures: "Picture | Iterable[Picture]") -> Iterator[list[tuple[str, Images]] | DataError]:
     """Batches of pictures' names and images as the model takes them, and between them errors."""
-    from vit_train.models.preprocessing import fit_of
+    from vit_train.models.preprocessing import fitting_of
 
     _, height, width, _ = model.input_shape
-    return _read(pictures, height, width, fit_of(model))
+    return _read(pictures, height, width, fitting_of(model))
 
 
 def _read(
-    pictures: "Picture | Iterable[Picture]", height: int, width: int, fit: Fit
+    pictures: "Picture | Iterable[Picture]", height: int, width: int, fitting: Fitting
 ) -> Iterator[list[tuple[str, Images]] | DataError]:
-    """Batches of pictures' names and images, uint8 [height, width, 3], and between them errors."""
+    """Batches of pictures' names and images, uint8 [height, width, C], and between them errors."""
     batch: list[tuple[str, Images]] = []
     for number, picture in enumerate(_each(pictures)):
         try:
-            batch.append(_image(picture, number, height, width, fit))
+            batch.append(_image(picture, number, height, width, fitting))
         except DataError as error:
             yield error
         if len(batch) == _BATCH:
@@ -140,16 +140,18 @@ def _each(pictures: Any) -> Iterator[Any]:
         yield pictures
 
 
-def _image(picture: Any, number: int, height: int, width: int, fit: Fit) -> tuple[str, Images]:
-    """(name, uint8 [height, width, 3]) of a picture; raises DataError if it is none."""
+def _image(picture: Any, number: int, height: int, width: int, fitting: Fitting) -> tuple[str, Images]:
+    """(name, uint8 [height, width, C]) of a picture; raises DataError if it is none."""
     if isinstance(picture, Path):
         if picture.is_dir():
             raise DataError(f"{picture}: has no picture in it; they end in {' '.join(sorted(SUFFIXES))}")
-        return str(picture), read_image_file(picture, height, width, fit=fit)
+        return str(picture), read_image_file(picture, height, width, fitting=fitting)
     name = f"array {number}"
     if not isinstance(picture, np.ndarray):
         raise DataError(f"{name}: is {type(picture).__name__}; a picture is a path, or an array as numpy has them")
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+    if picture.dtype != np.uint8 or picture.shape[2:] not in ((3,), (1,), ()) or picture.ndim < 2 or not picture.size:
         shape = ", ".join(map(str, picture.shape))
-        raise DataError(f"{name}: is {picture.dtype} [{shape}]; a picture is uint8 [H, W, 3], RGB from 0 to 255")
-    return name, fitted(Image.fromarray(picture), height, width, fit)
+        raise DataError(f"{name}: is {picture.dtype} [{shape}]; a picture is uint8 [H, W, 3], RGB from 0 to 255, or "
+                        "grey without the 3")  # fmt: skip
+    pixels = picture[..., 0] if picture.shape[2:] == (1,) else picture
+    return name, fitted(Image.fromarray(pixels), height, width, fitting)

@@ -40,8 +40,7 @@ def run(options: argparse.Namespace) -> int:
     rule = rule_of(model)
     put(_sentence(found, rule))
     if options.against:
-        _, height, width, _ = model.input_shape
-        others = {name: _images(name, (height, width), model, options.root) for name in _named(options.against)}
+        others = {name: _images(name, model, options.root) for name in _named(options.against)}
         print_table(_HEADER, list(_rows(found, config, model, rule, others)), text_columns=2)
     return 0
 
@@ -101,12 +100,12 @@ def _named(names: Iterable[str]) -> Iterator[str]:
         yield from ("uniform noise", "Gaussian noise") if name == "noise" else (name,)
 
 
-def _images(name: str, size: tuple[int, int], model: Any, root: str | None) -> Batches:
-    """Batches uint8 [B, *size, 3] of the images that --against names; raises DataError if there are none."""
+def _images(name: str, model: Any, root: str | None) -> Batches:
+    """Batches uint8 [B, H, W, C], for the model, of the images that --against names; DataError if there are none."""
     if name.endswith(" noise"):
-        return _noise(name, size)
+        return _noise(name, model.input_shape[1:])
     if name in _DATA_SETS and not Path(name).exists():
-        return _test_images(name, size, root)
+        return _test_images(name, model.input_shape[1:], root)
 
     def read() -> Iterator[npt.NDArray[np.uint8]]:
         for found in images_of(model, Path(name)):
@@ -117,26 +116,26 @@ def _images(name: str, size: tuple[int, int], model: Any, root: str | None) -> B
     return read()
 
 
-def _noise(name: str, size: tuple[int, int]) -> Iterator[npt.NDArray[np.uint8]]:
+def _noise(name: str, image: tuple[int, int, int]) -> Iterator[npt.NDArray[np.uint8]]:
     """Values evenly from 0 to 255, or normal around 0.5 with a deviation of 1, cut to [0, 1] (arXiv 1706.02690)."""
     generator = np.random.default_rng(0)
     for start in range(0, _NOISE, 250):
-        shape = (min(250, _NOISE - start), *size, 3)
+        shape = (min(250, _NOISE - start), *image)
         if name == "uniform noise":
             yield generator.integers(0, 256, shape, dtype=np.uint8)
         else:
             yield np.rint(255 * np.clip(generator.normal(0.5, 1, shape), 0, 1)).astype(np.uint8)
 
 
-def _test_images(name: str, size: tuple[int, int], root: str | None) -> Iterator[npt.NDArray[np.uint8]]:
+def _test_images(name: str, image: tuple[int, int, int], root: str | None) -> Iterator[npt.NDArray[np.uint8]]:
     from vit_train.config.compose import load_config
     from vit_train.data import sources
     from vit_train.text import setting
 
     place = [setting("dataset.root", root)] if root else []
-    test = sources.load_dataset(load_config([f"dataset={name}", *place])).test
-    if test.size != size:
-        theirs, own = ("{} x {}".format(*sides) for sides in (test.size, size))
+    test = sources.load_dataset(load_config([f"dataset={name}", f"dataset.channels={image[2]}", *place])).test
+    if test.size != image[:2]:
+        theirs, own = ("{} x {}".format(*sides) for sides in (test.size, image[:2]))
         raise ConfigError(f"--against {name}: its images have {theirs} pixels, and the model takes {own}")
     for start in range(0, len(test), 250):
         yield test.read(np.arange(start, min(start + 250, len(test))))

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vit_train.config.dataset import Fitting
 from vit_train.config.own import ACTIVE
 from vit_train.config.schema import Config
 from vit_train.console import doing, say
@@ -97,7 +98,11 @@ class CachedFeatures:
                 digest.update(np.ascontiguousarray(source.images).data)
         data, compute, model = self.config.dataset, self.config.compute, dataclasses.asdict(self.config.model)
         # What was not there once is only in a key where it has an effect, so that others are as they ever were.
-        more = [*(digest for _, digest in ACTIVE.get().files), *([data.fit] if data.fit != "crop" else [])]
+        more = [
+            *(digest for _, digest in ACTIVE.get().files),
+            *([data.fitting.fit] if data.fitting.fit != "crop" else []),
+        ]
+        more += [f"{data.fitting}"] if data.fitting != Fitting(data.fitting.fit) else []
         more += [f"imbalance={data.imbalance}"] if data.imbalance != 1 else []
         more += [f"fold={data.fold}/{data.folds}"] if data.folds is not None else []
         options = [

@@ -212,7 +212,7 @@ def _with_augmentation(network: keras.Model, config: Config, source: tuple[int, 
     """
     if config.augment.placement == "host":
         return TrainedModel(network.input, network.output, name="on_host")
-    inputs = augmentation_inputs(config.augment, source)
+    inputs = augmentation_inputs(config.augment, (*source, network.input_shape[-1]))
     augmented = Augment(size, name="augment")(inputs)
     return TrainedModel(inputs, network(augmented), name="on_device")
 

@@ -22,7 +22,7 @@ from vit_train.training.objective import compile_early, compile_model
 class Prepared:
     """What is to be trained on what.
 
-    `network` takes float32 images [B, S, S, 3] with values in [0, 255] and gives logits; `model` is the same with all
+    `network` takes float32 images [B, S, S, C] with values in [0, 255] and gives logits; `model` is the same with all
     that belongs to training.
     """
 
@@ -50,7 +50,7 @@ def prepare(config: Config) -> Prepared:
     devices = Devices(config)
     dataset = sources.load_dataset(config)
     training, validation = split.training_and_validation(dataset, config.dataset, config.seed)
-    own_augmentation.require_works(config.augment, training.size)
+    own_augmentation.require_works(config.augment, (*training.size, training.channels))
     notes = split.small_class_notes(dataset, config.dataset.validation, config.dataset.folds)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
     network, model, init = new_model(config, training, dataset.class_names, devices)
@@ -72,7 +72,8 @@ def new_model(
     The network is normalised for the images, unless those weights bring their own normalisation.
     """
     with backend.memory_errors_explained(config), devices.scope():
-        network = build.build_model(config.model, len(class_names), config.head, len(training))
+        channels = training.channels
+        network = build.build_model(config.model, len(class_names), config.head, len(training), channels)
         preprocessing.normalize_for(network, config.model, training)
         init = initial.begin(network, config, class_names)  # before the optimizer takes copies of the weights
         return network, compile_model(network, training, config, class_names), init

@@ -8,7 +8,7 @@ GREY = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow'
 
 # For each image what `draw` and `draw_mix` made of it; all but the first are there only if the config asks for them.
 #   transforms  float32 [B, 8]    the affine map, see `geometry`
-#   tables      uint8 [B, 3, 256] the value that each value of each channel becomes
+#   tables      uint8 [B, C, 256] the value that each value of each channel becomes
 #   factors     float32 [B, 2]    colour and sharpness, 1 leaves them
 #   erase       float32 [B, 4]    left, top, right, bottom: pixels of the result that get its mean colour
 #   mix         float32 [B, 5]    weight, and the rectangle of the partner, see `mixing`
@@ -16,8 +16,13 @@ GREY = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow'
 Parameters = Mapping[str, tf.Tensor]
 
 
+def luminance(channels: int) -> tf.Tensor:
+    """float32 [C]: how much of each channel is in how light a pixel is; of a grey image, all."""
+    return tf.constant(GREY if channels == 3 else (1.0,))
+
+
 def apply(images: tf.Tensor, parameters: Parameters, size: int) -> tf.Tensor:
-    """uint8 [B, H, W, 3] -> float32 [B, size, size, 3], values in [0, 255]."""
+    """uint8 [B, H, W, C] -> float32 [B, size, size, C], values in [0, 255]."""
     if "tables" in parameters:
         images = recolour(images, parameters["tables"], parameters["factors"])
         images = sharpen(images, parameters["factors"])
@@ -32,7 +37,7 @@ def apply(images: tf.Tensor, parameters: Parameters, size: int) -> tf.Tensor:
 # These are two functions, so that XLA does not look colours up for each of the nine pixels that sharpening takes.
 @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
 def recolour(images: tf.Tensor, tables: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """uint8 [B, H, W, 3] -> the same with the tables' values, and between grey and themselves by the factor's first.
+    """uint8 [B, H, W, C] -> the same with the tables' values, and between grey and themselves by the factor's first.
 
     Rounded as Pillow's ImageEnhance.Color rounds.
     """
@@ -41,13 +46,13 @@ def recolour(images: tf.Tensor, tables: tf.Tensor, factors: tf.Tensor) -> tf.Ten
     places = tf.reshape(places, [-1, height * width * channels])
     values = tf.gather(tf.reshape(tables, [-1, channels * 256]), places, batch_dims=1)
     values = tf.cast(tf.reshape(values, [-1, height, width, channels]), tf.float32)
-    grey = tf.floor(tf.reduce_sum(values * tf.constant(GREY), axis=-1, keepdims=True) + 0.5)
+    grey = tf.floor(tf.reduce_sum(values * luminance(channels), axis=-1, keepdims=True) + 0.5)
     return _to_bytes(grey + factors[:, :1, None, None] * (values - grey))
 
 
 @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
 def sharpen(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """uint8 [B, H, W, 3] -> the same, between smooth and itself or beyond it by the factor's second.
+    """uint8 [B, H, W, C] -> the same, between smooth and itself or beyond it by the factor's second.
 
     As Pillow's ImageEnhance.Sharpness: smooth is 1/13 of the 3 by 3 pixels with the one in their midst five times, and
     the outermost pixels stay.

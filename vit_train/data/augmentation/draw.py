@@ -56,7 +56,7 @@ def draw(
 
 
 def resolve(images: tf.Tensor, draws: Parameters) -> Parameters:
-    """The parameters for `images` (uint8 [B, H, W, 3]): what `draw` drew, in the form in which it is applied."""
+    """The parameters for `images` (uint8 [B, H, W, C]): what `draw` drew, in the form in which it is applied."""
     if "codes" not in draws:
         return draws
     codes, told = draws["codes"], draws["told"]
@@ -65,17 +65,17 @@ def resolve(images: tf.Tensor, draws: Parameters) -> Parameters:
     return {**kept, "tables": tables(images, codes, told), "factors": tf.stack(factors, axis=1)}
 
 
-def unvaried(config: AugmentConfig, batch: tf.Tensor, source: tuple[int, int], size: int) -> Parameters:
-    """The parameters with which `batch` images are resized and nothing else.
+def unvaried(config: AugmentConfig, batch: tf.Tensor, shape: tuple[int, int, int], size: int) -> Parameters:
+    """The parameters with which `batch` images of `shape` (H, W, C) are resized and nothing else.
 
     They have the form of those of training only if that is needed, by a model that has them as inputs.
     """
-    parameters: dict[str, tf.Tensor] = {"transforms": geometry.rows(geometry.resize(batch, source, size))}
+    parameters: dict[str, tf.Tensor] = {"transforms": geometry.rows(geometry.resize(batch, shape[:2], size))}
     if config.placement == "host":
         return parameters
     if config.policy != "none":
         same = tf.cast(tf.range(256), tf.uint8)
-        parameters |= {"tables": tf.tile(same[None, None], [batch, 3, 1]), "factors": tf.ones([batch, 2])}
+        parameters |= {"tables": tf.tile(same[None, None], [batch, shape[2], 1]), "factors": tf.ones([batch, 2])}
     if config.erase:
         parameters["erase"] = tf.zeros([batch, 4])
     return {**parameters, **(unmixed(batch) if config.mixes else {})}

@@ -14,7 +14,7 @@ _STATE = re.compile(r"Random|TruncatedNormal|ParameterizedTruncated|Multinomial|
 
 
 def vary(config: AugmentConfig, seed: int, images: tf.Tensor, examples: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-    """uint8 [B, H, W, 3] -> the same, varied by the function of a plugin; `examples` and `epoch` as of `draw`."""
+    """uint8 [B, H, W, C] -> the same, varied by the function of a plugin; `examples` and `epoch` as of `draw`."""
     if config.own is None:
         return images
     # The numbers of `draw` are those of the key `seed << 32 + epoch`: this one is negative, so that no two are alike.
@@ -27,16 +27,16 @@ def vary(config: AugmentConfig, seed: int, images: tf.Tensor, examples: tf.Tenso
     return tf.map_fn(one, (images, seeds), fn_output_signature=tf.TensorSpec(images.shape[1:], tf.uint8))
 
 
-def require_works(config: AugmentConfig, size: tuple[int, int]) -> None:
-    """Raises ConfigError, with file and line, if the function of a plugin fails for images of (height, width)."""
+def require_works(config: AugmentConfig, shape: tuple[int, int, int]) -> None:
+    """Raises ConfigError, with file and line, if the function of a plugin fails for images of a shape (H, W, C)."""
     if config.own is None:
         return
-    signature = (tf.TensorSpec((*size, 3), tf.uint8), tf.TensorSpec((2,), tf.int64))
+    signature = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec((2,), tf.int64))
     with plugins.own_blamed():
         traced = tf.function(config.own, autograph=False).get_concrete_function(*signature)
     name, found = f"augment={config.name}", traced.structured_outputs  # type: ignore[attr-defined]
-    if not isinstance(found, tf.Tensor | tf.TensorSpec) or not found.shape.is_compatible_with((*size, 3)):
-        raise ConfigError(f"{name}: its function gives {one_line(str(found))}, not an image of the shape {[*size, 3]}")
+    if not isinstance(found, tf.Tensor | tf.TensorSpec) or not found.shape.is_compatible_with(shape):
+        raise ConfigError(f"{name}: its function gives {one_line(str(found))}, not an image of the shape {[*shape]}")
     if found.dtype != tf.uint8 and not found.dtype.is_floating:
         raise ConfigError(f"{name}: its function gives {found.dtype.name}, and must give uint8 or float32 in [0, 255]")
     if state := [each.type for each in traced.graph.get_operations() if _STATE.match(each.type)]:
