@@ -25,7 +25,7 @@ def test_the_device_draws_the_pixels_of_the_host(size, keys):
     examples = Examples(images, np.arange(64, dtype=np.int32))
     size_keys = [f"model.image_size={size}", "model.patch_size=4", "train.batch_size=32"]
     host, device = (load_config([*keys, *size_keys, f"augment.placement={place}"]) for place in ("host", "device"))
-    inputs = augmentation_inputs(device.augment, (32, 24))
+    inputs = augmentation_inputs(device.augment, (32, 24, 3))
     model = keras.Model(inputs, Augment(size)(inputs))
     for make in (lambda config: training_batches(examples, config, 0, 3), lambda c: evaluation_batches(examples, c)):
         for (expected, targets), (batch, same) in zip(make(host), make(device), strict=True):
@@ -51,7 +51,7 @@ def test_the_layer_is_saved_with_its_size(tmp_path):
 
     from vit_train.models.resample import Augment, augmentation_inputs
 
-    inputs = augmentation_inputs(load_config().augment, (8, 8))
+    inputs = augmentation_inputs(load_config().augment, (8, 8, 3))
     keras.Model(inputs, Augment(12)(inputs)).save(tmp_path / "augment.keras")
     values = {"images": np.full((2, 8, 8, 3), 7, np.uint8),
               "transforms": np.tile(np.float32([0.5, 0, 0, 0, 0.5, 0, 0, 0]), (2, 1))}  # fmt: skip

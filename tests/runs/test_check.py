@@ -130,6 +130,30 @@ def test_files_that_cannot_be_read_are_listed_and_the_others_looked_at(root, cap
     assert "│ all                   │    13 │    8 │         0 │" in capsys.readouterr().out
 
 
+PLUGIN = """
+from dataclasses import dataclass
+import numpy as np
+import vit_train
+
+@dataclass(frozen=True, kw_only=True)
+class Keys(vit_train.DatasetKeys):
+    count: int = vit_train.key("images", default=8, minimum=1)
+
+@vit_train.dataset("toy", Keys)
+def toy(keys):
+    images = np.random.default_rng(0).integers(0, 256, (keys.count, 8, 8, 3), np.uint8)
+    part = vit_train.Examples(images, np.arange(keys.count, dtype=np.int32) % 2)
+    return vit_train.Dataset("toy", part, part.take(np.arange(2)), ("a", "b"))
+"""
+
+
+def test_the_data_set_of_a_plugin(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(PLUGIN)
+    assert vit_runs(["check", "dataset=toy", "--plugin", "own.py"]) == 0
+    assert {(row["path"], row["kind"]) for row in rows("exclude")} == {("train/0", "leak"), ("train/1", "leak")}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
