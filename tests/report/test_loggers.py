@@ -7,9 +7,15 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 from tensorboard.util import tensor_util
 
 from vit_train.errors import ConfigError
@@ -42,6 +48,29 @@ def scalars_in_tensorboard(run):
         if (run.tensorboard / part).exists()
         for (tag, step), values in in_tensorboard(run, part).items()
     }
+
+
+def in_hparams(outputs):
+    """[({hyperparameter: value}, {(folder, tag): value}), ...] of the trials in TensorBoard's view HPARAMS."""
+    found = EventMultiplexer().AddRunsFromDirectory(str(outputs)).Reload()
+    backend = backend_context.Context(TBContext(data_provider=MultiplexerDataProvider(found, str(outputs))))
+    columns = backend.experiment_from_metadata(
+        RequestContext(), "", True, backend.hparams_metadata(RequestContext(), ""), []
+    )
+    request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=99)
+    request.allowed_statuses.extend(api_pb2.Status.values())
+    for metric in columns.metric_infos:
+        request.col_params.add(metric=metric.name)
+    for each in columns.hparam_infos:
+        request.col_params.add(hparam=each.name, include_in_result=True)
+    groups = list_session_groups.Handler(RequestContext(), backend, "", request).run().session_groups
+    return [
+        (
+            {name: getattr(value, value.WhichOneof("kind")) for name, value in group.hparams.items()},
+            {(value.name.group, value.name.tag): value.value for value in group.metric_values},
+        )
+        for group in groups
+    ]
 
 
 def in_mlflow(outputs):
@@ -100,8 +129,10 @@ def test_a_run_that_goes_on_has_every_epoch_once(interrupted, tiny, tmp_path):
     assert (finished.data.params["model.depth"], finished.data.params["dataset.root"]) == ("1", "null")
     client = MlflowClient((tmp_path / "mlruns").as_uri())
     assert {each.path for each in client.list_artifacts(finished.info.run_id)} == {
-        "config.yaml", "report.html", "report.json", "figures"
+        "config.yaml", "report.html", "report.json", "model.keras", "figures"
     }  # fmt: skip
+    kept = client.download_artifacts(finished.info.run_id, "model.keras", str(tmp_path))
+    assert Path(kept).read_bytes() == interrupted.model.read_bytes()
     drawn = {path.stem for path in interrupted.figures.glob("*.png")}
     assert drawn >= {"curves", "confusion", "attention"}
     pictures = in_tensorboard(interrupted, "figures")
@@ -120,6 +151,32 @@ def test_logs_that_begin_late_have_all_epochs(tiny, tmp_path, eagerly):
     wanted = {(name, int(row["step"])): value for row in rows for name, value in row.items() if name != "step"}
     require_same(scalars_in_tensorboard(run), wanted)
     require_same(in_mlflow(tmp_path)[1], wanted)
+
+
+def test_what_a_run_was_told_is_in_the_views_that_are_for_it(tiny, tmp_path, finished, eagerly):
+    """TensorBoard's HPARAMS, where a run is one trial with the metrics of all its folders; MLflow's tags."""
+    for seed in (1, 2):
+        run = RunDir(tmp_path / "2026-01-01" / f"12-00-00.00000{seed}-digits-vit")
+        run.path.mkdir(parents=True)
+        shutil.copy(finished.environment, run.environment)
+        for _ in ("begun", "continued"):
+            loggers = Loggers(tiny(TENSORBOARD, MLFLOW, f"seed={seed}"), run)
+        loggers.epochs([{"epoch": 1.0, "step": 2.0, "loss": 0.5, "val_accuracy": seed / 4}])
+    trials = sorted(in_hparams(tmp_path), key=lambda trial: trial[0]["seed"])
+    assert [told["seed"] for told, _ in trials] == [1, 2]
+    assert [metrics["validation", "accuracy"] for _, metrics in trials] == [0.25, 0.5]
+    told, metrics = trials[0]
+    assert (told["model.depth"], told["init"], told["model.head_units"]) == (1, "null", "[16]")
+    assert not {"outputs", "figures", "logging.mlflow"} & told.keys()
+    assert metrics["train", "loss"] == 0.5
+
+    client = MlflowClient((tmp_path / "mlruns").as_uri())
+    experiment = client.get_experiment_by_name("vit-train")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    tags = client.search_runs([experiment.experiment_id], "tags.dataset = 'digits' and params.seed = '2'")[0].data.tags
+    assert (tags["model"], tags["device"], tags["run_dir"]) == ("vit", "cpu", str(run.path))
+    commit = (json.loads(run.environment.read_text())["git"] or {}).get("commit")
+    assert tags.get("mlflow.source.git.commit") == commit
 
 
 @pytest.mark.slow
@@ -162,7 +219,7 @@ def test_mlflow_is_where_its_variable_says(tiny, tmp_path, monkeypatch):
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
     loggers = Loggers(tiny(MLFLOW), run)
-    assert in_mlflow(tmp_path / "elsewhere")[0].info.run_id == run.mlflow_run.read_text().strip()
+    assert in_mlflow(tmp_path / "elsewhere")[0].info.run_id == run.id_in("mlflow").read_text().strip()
     assert loggers.logs.keys() == {"mlflow"}
     assert not (tmp_path / "mlruns").exists()
 

@@ -1,6 +1,10 @@
-"""A run's figures in TensorBoard and MLflow, besides in its directory; what fails there is a note and no more."""
+"""A run's metrics in other programs, besides in its directory; what fails there is a note and no more.
+
+A log is a module of its key's name beside this one, with `open_log(config, run) -> Log`.
+"""
 
 import dataclasses
+import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,8 +28,8 @@ class Log(Protocol):
     def figures(self, step: int, values: Mapping[str, float]) -> None:
         """Takes figures with the names of history.csv, or test_* for those of the test set."""
 
-    def pictures(self, step: int) -> None:
-        """Takes what there is in figures/."""
+    def files(self, step: int) -> None:
+        """Takes what there is of figures/, and of what else it keeps."""
 
     def close(self, status: str) -> None:
         """`status` is FINISHED, KILLED or FAILED."""
@@ -56,12 +60,12 @@ class Loggers:
                         self.steps[name].add(step)
 
     def close(self, status: str) -> None:
-        """Logs the pictures and the test figures of the run directory, as far as there are any."""
+        """Logs the files and the test figures of the run directory, as far as there are any."""
         for name, log in list(self.logs.items()):
             with self._noted(name):
                 rows, step = history.read(self.run.history), 0
                 if rows and (step := int(rows[-1]["step"])) not in log.steps("test_loss"):
-                    log.pictures(step)
+                    log.files(step)
                     log.figures(step, _test_figures(self.run))
                 log.close(status)
 
@@ -99,14 +103,9 @@ def _wanted(settings: LoggingConfig) -> list[str]:
 
 
 def _open(name: str, config: Config, run: RunDir) -> Log:
-    # Each of them imports its package, which a run without it does not pay for.
-    if name == "tensorboard":
-        from vit_train.report.tensorboard import TensorBoard
-
-        return TensorBoard(run)
-    from vit_train.report.mlflow import MLflow
-
-    return MLflow(config, run)
+    # It imports its package, which a run without it does not pay for.
+    log: Log = importlib.import_module(f"vit_train.report.{name}").open_log(config, run)
+    return log
 
 
 def _test_figures(run: RunDir) -> dict[str, float]:

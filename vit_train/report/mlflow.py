@@ -20,8 +20,10 @@ from mlflow.entities import Metric, Param
 from vit_train.config.convert import show, values_of
 from vit_train.config.schema import Config
 from vit_train.rundir.layout import RunDir
+from vit_train.rundir.records import read_environment
 
 _EXPERIMENT = "vit-train"
+_VIEW = {"mlflow.experimentKind": "custom_model_development"}  # or its page asks whether these are chats with a model
 
 
 class MLflow:
@@ -32,15 +34,15 @@ class MLflow:
 
     def __init__(self, config: Config, run: RunDir) -> None:
         self.run = run
-        self.store = _store(run.path.resolve())
+        self.store = _store(run)
         self.client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or self.store.as_uri())
         self.id = self._known() or self._created(config)
 
     def _known(self) -> str | None:
         """The MLflow run that the run directory names, running again."""
-        if not self.run.mlflow_run.exists():
+        if not self.run.id_in("mlflow").exists():
             return None
-        known = self.run.mlflow_run.read_text().strip()
+        known = self.run.id_in("mlflow").read_text().strip()
         self.client.update_run(known, status="RUNNING")
         return known
 
@@ -48,13 +50,14 @@ class MLflow:
         """A new MLflow run with the config as its parameters."""
         with _alone_in(self.store.parent):  # or the runs of a sweep would make an experiment each
             experiment = self.client.get_experiment_by_name(_EXPERIMENT)
-            number = experiment.experiment_id if experiment else self.client.create_experiment(_EXPERIMENT)
+            number = experiment.experiment_id if experiment else self.client.create_experiment(_EXPERIMENT, tags=_VIEW)
         path = self.run.path.resolve()
-        created = str(self.client.create_run(number, run_name=f"{path.parent.name}/{path.name}").info.run_id)
+        name = f"{path.parent.name}/{path.name}"
+        created = str(self.client.create_run(number, run_name=name, tags=_tags(config, self.run)).info.run_id)
         self.client.log_batch(created, params=[Param(key, show(value)) for key, value in values_of(config).items()])
         if self.run.config.exists():  # so a store that takes no files, such as for want of a package, says so now
             self.client.log_artifact(created, str(self.run.config))
-        self.run.mlflow_run.write_text(created + "\n")
+        self.run.id_in("mlflow").write_text(created + "\n")
         return created
 
     def steps(self, name: str) -> set[int]:
@@ -66,10 +69,11 @@ class MLflow:
         now = round(time.time() * 1000)
         self.client.log_batch(self.id, [Metric(name, value, now, step) for name, value in values.items()])
 
-    def pictures(self, step: int) -> None:
-        """See Log; the page comes with them."""
-        for path in (self.run.report_html, self.run.report_json):
-            self.client.log_artifact(self.id, str(path))
+    def files(self, step: int) -> None:
+        """See Log; these are the page, the report and the model."""
+        for path in (self.run.report_html, self.run.report_json, self.run.model):
+            if path.exists():  # a run that was stopped has no model
+                self.client.log_artifact(self.id, str(path))
         if self.run.figures.exists():
             self.client.log_artifacts(self.id, str(self.run.figures), "figures")
 
@@ -78,13 +82,25 @@ class MLflow:
         self.client.set_terminated(self.id, status)
 
 
-def _store(path: Path) -> Path:
-    """The folder of the store for the run directory `path`: SWEEP/jobs/JOB/DATE/NAME or OUTPUTS/DATE/NAME."""
-    outputs, sweep = path.parents[1], path.parents[min(3, len(path.parents) - 1)]
-    in_sweep = (sweep / "sweep.json").is_file() and not (
-        outputs / "mlruns"
-    ).exists()  # of a run that has its own already
-    return (sweep if in_sweep else outputs) / "mlruns"
+open_log = MLflow
+
+
+def _tags(config: Config, run: RunDir) -> dict[str, str]:
+    """What runs are looked for by; those that begin with mlflow. have a place of their own on its page."""
+    tags = {"dataset": config.dataset.name, "model": config.model.name, "run_dir": str(run.path.resolve())}
+    if not run.environment.exists():
+        return tags
+    there = read_environment(run)
+    tags |= {name: show(there.get(name)) for name in ("device", "precision", "data_sha256")}
+    tags |= {"mlflow.source.name": show(there.get("command")), "mlflow.source.type": "LOCAL"}
+    return tags | ({"mlflow.source.git.commit": show(there["git"]["commit"])} if there.get("git") else {})
+
+
+def _store(run: RunDir) -> Path:
+    """The folder of the store: OUTPUTS/mlruns, or SWEEP/mlruns unless a run of it has begun with one of its own."""
+    outputs = run.path.resolve().parents[1]
+    own = outputs / "mlruns"
+    return run.sweep / "mlruns" if run.sweep and not own.exists() else own
 
 
 @contextmanager

@@ -5,18 +5,31 @@ from typing import Any
 
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
+from tensorboard.plugins.hparams import api
 
+from vit_train.config.convert import show, values_of
+from vit_train.config.schema import Config
 from vit_train.rundir.layout import RunDir
 
 _PARTS = {"val": "validation", "test": "test"}
 
 
 class TensorBoard:
-    """A Log in RUN/tensorboard/{train,validation,test,figures}: one chart shows the curves of one name together."""
+    """A Log in RUN/tensorboard/{train,validation,test,figures}: one chart shows the curves of one name together.
 
-    def __init__(self, run: RunDir) -> None:
+    The config is in RUN/tensorboard itself, so that HPARAMS takes these folders for the metrics of one trial.
+    """
+
+    def __init__(self, config: Config, run: RunDir) -> None:
         self.run = run
         self.writers: dict[str, Any] = {}
+        if not list(run.tensorboard.glob("events.*")):
+            values = values_of(config, "affects_result").items()
+            with self._writer(".").as_default():
+                api.hparams(
+                    {key: value if isinstance(value, bool | int | float) else show(value) for key, value in values}
+                )
+            self._flush()
 
     def steps(self, name: str) -> set[int]:
         """See Log."""
@@ -35,8 +48,8 @@ class TensorBoard:
                 tf.summary.scalar(tag, value, step=step)
         self._flush()
 
-    def pictures(self, step: int) -> None:
-        """See Log."""
+    def files(self, step: int) -> None:
+        """See Log; it has no place for others than figures."""
         for path in sorted(self.run.figures.glob("*.png")):
             with self._writer("figures").as_default():
                 tf.summary.image(path.stem, tf.io.decode_png(path.read_bytes())[None], step=step)
@@ -55,6 +68,9 @@ class TensorBoard:
     def _flush(self) -> None:
         for writer in self.writers.values():
             writer.flush()
+
+
+open_log = TensorBoard
 
 
 def _place(name: str) -> tuple[str, str]:

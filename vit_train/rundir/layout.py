@@ -124,9 +124,14 @@ class RunDir:
         return self.path / "profile"
 
     @property
-    def mlflow_run(self) -> Path:
-        """The id of this run in MLflow, if it is logged there."""
-        return self.path / "mlflow-run"
+    def sweep(self) -> Path | None:
+        """The sweep of which this is a run, SWEEP/jobs/JOB/DATE/NAME."""
+        sweep = self.path.resolve().parents[3:4]
+        return sweep[0] if sweep and (sweep[0] / "sweep.json").is_file() else None
+
+    def id_in(self, log: str) -> Path:
+        """The id of this run in the program `log`, such as mlflow, if it is logged there."""
+        return self.path / f"{log}-run"
 
     @property
     def model(self) -> Path:
