@@ -19,7 +19,7 @@ test-all: .venv/installed-dev  ## run the slow ones, too: converters, kills at r
 	$(RUN)/pytest -n 2 --dist worksteal --durations=25
 
 # Each extra as a user gets it, without constraints.txt, and the tests of what it is for.
-EXTRAS ?= jax torch export heif parquet optuna slurm tensorboard,mlflow
+EXTRAS ?= jax torch export heif parquet optuna slurm tensorboard,mlflow,wandb
 TESTS_jax := tests/end_to_end/test_backends.py -k jax
 TESTS_torch := tests/end_to_end/test_backends.py -k torch
 TESTS_export := tests/runs/test_export.py
@@ -27,7 +27,7 @@ TESTS_heif := tests/data/test_image_files.py
 TESTS_parquet := tests/data/test_arrow.py
 TESTS_optuna := tests/sweep/test_search.py
 TESTS_slurm := tests/sweep/test_launchers.py
-TESTS_tensorboard,mlflow := tests/report/test_loggers.py
+TESTS_tensorboard,mlflow,wandb := tests/report/test_loggers.py
 
 test-newest: $(EXTRAS:%=newest-%)  ## test each extra with the newest releases that its range allows; EXTRAS="heif jax"
 

@@ -40,7 +40,7 @@ train.early_stopping.monitor train.early_stopping.patience train.early_stopping.
 train.checkpoint.monitor
 evaluate.unknown evaluate.false_alarms
 compute.backend compute.precision compute.devices compute.kernels compute.profile_steps
-logging.tensorboard logging.mlflow
+logging.tensorboard logging.mlflow logging.wandb
 init plugin seed outputs figures resume
 """.split()
 

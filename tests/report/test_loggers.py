@@ -1,4 +1,4 @@
-"""Tiny runs with their logs, read back by TensorBoard and MLflow themselves."""
+"""Tiny runs with their logs, read back by TensorBoard, MLflow and Weights & Biases themselves."""
 
 import importlib.util
 import json
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import wandb
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
@@ -25,7 +26,7 @@ from vit_train.run import train
 from vit_train.rundir import history
 from vit_train.rundir.layout import RunDir
 
-TENSORBOARD, MLFLOW = "logging.tensorboard=true", "logging.mlflow=true"
+TENSORBOARD, MLFLOW, WANDB = "logging.tensorboard=true", "logging.mlflow=true", "logging.wandb=true"
 CLOCK = ("seconds", "images_per_second")
 
 
@@ -84,6 +85,40 @@ def in_mlflow(outputs):
     return run, found
 
 
+def in_wandb(run):
+    """What `wandb leet inspect` reads of the newest files of a run that was logged offline.
+
+    Its summary, with all that it says of the run, and its history as {(name, step): [value, ...]}.
+    """
+    file = max(run.path.glob("wandb/offline-run-*/*.wandb"))  # their names begin with the time
+
+    def read(*options):
+        command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", *options, file]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    found = {}
+    for record in map(json.loads, read().splitlines()):
+        if record["type"] == "history":
+            row = {name: value for name, value in record["history"]["item"].items() if not name.startswith("_")}
+            for name, value in row.items():
+                if name != "step" and not name.startswith("figures/"):
+                    found.setdefault((name, row["step"]), []).append(value)
+    return json.loads(read("--summary")), found
+
+
+@pytest.fixture
+def nobody_logged_in(tmp_path_factory, monkeypatch):
+    """Keeps wandb off who runs the tests: their key, and the server that their settings name."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    wandb.teardown()  # so that it reads these
+
+
 def in_run_directory(run):
     """{(name, step): value} of all that is to be logged."""
     rows, test = history.read(run.history), json.loads(run.report_json.read_text())["test"] or {}
@@ -98,6 +133,46 @@ def require_same(logged, wanted):
     for (name, step), values in logged.items():
         assert len(values) == 1, (name, step)
         assert name in CLOCK or values[0] == pytest.approx(wanted[name, step], rel=1e-6), (name, step)
+
+
+def at_epochs(found):
+    """Those of `in_run_directory` that are no test figures, which W&B has in its summary."""
+    return {(name, step): value for (name, step), value in found.items() if not name.startswith("test_")}
+
+
+@pytest.mark.usefixtures("nobody_logged_in")
+def test_who_has_not_logged_in_at_wandb_is_offline_and_not_asked(stopped, tiny, capsys, eagerly):
+    """A run that was stopped and continued is one W&B run, and its newest files have all of it."""
+    run = stopped(tiny(WANDB))
+    said = capsys.readouterr().err
+    assert f"logging.wandb: offline; wandb sync {run.path}/wandb/offline-run-" in said
+    begun, logged = in_wandb(run)
+    require_same(logged, at_epochs(in_run_directory(run)))
+    assert (begun["exit_code"], begun["project"]) == (255, "vit-train")
+
+    train(tiny(WANDB, "figures=true", f"resume={run.path}"))
+    told, logged = in_wandb(run)
+    require_same(logged, at_epochs(in_run_directory(run)))
+    assert (told["exit_code"], told["run_id"]) == (0, begun["run_id"])
+    assert told["name"] == f"{run.path.parent.name}/{run.path.name}"
+    assert (told["config"]["model.depth"], told["config"]["model.head_units"]) == (1, [16])
+    test = {name: value for name, value in told["summary"].items() if name.startswith("test_")}
+    assert test == pytest.approx({name: value for (name, _), value in in_run_directory(run).items() if name in test})
+    assert "test_accuracy" in test
+    drawn = {name.removeprefix("figures/") for name in told["summary"] if name.startswith("figures/")}
+    assert drawn == {path.stem for path in run.figures.glob("*.png")} >= {"curves", "confusion"}
+    assert len(set(run.path.glob("wandb/offline-run-*"))) == 2
+
+
+@pytest.mark.usefixtures("nobody_logged_in")
+def test_a_wandb_server_that_does_not_answer_costs_seconds_and_a_note(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        loggers = Loggers(tiny(WANDB), RunDir(tmp_path))
+    assert loggers.logs == {}
+    assert "note: logging.wandb ended early (CommError: " in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -247,7 +322,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_a_note(tiny, tmp_path, 
     assert "note: logging.mlflow ended early" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
 def test_a_missing_package_is_one_sentence_before_anything_is_there(name, tiny, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None if package == name else find(package))
@@ -265,6 +340,6 @@ from vit_train.config.compose import load_config
 from vit_train.report.loggers import Loggers
 from vit_train.rundir.layout import RunDir
 Loggers(load_config(), RunDir(Path("nowhere"))).epochs([])
-sys.exit(bool({"tensorboard", "mlflow", "tensorflow"} & set(sys.modules)))
+sys.exit(bool({"tensorboard", "mlflow", "wandb", "tensorflow"} & set(sys.modules)))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -62,6 +62,10 @@ class LoggingConfig:
     mlflow: bool = key(
         "whether to log to MLflow, into OUTPUTS/mlruns or where MLFLOW_TRACKING_URI says", affects_result=False
     )
+    wandb: bool = key(
+        "whether to log to Weights & Biases: online for those who have logged in there, else offline, into RUN/wandb",
+        absent=False, affects_result=False,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
