@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from vit_train.runs.cli import run as vit_runs
@@ -55,6 +57,20 @@ def test_equal_configs_and_runs_without_an_epoch(made, capsys):
     assert output.err == "the configs are the same\n"
     assert ["best epoch", "-", "-"] in cells(output.out)
     assert output.out.endswith("\nhere.png\n")
+
+
+def test_a_plugin_differs_by_what_is_in_it_and_not_by_its_path(made, tmp_path, capsys):
+    (tmp_path / "mine.py").touch()
+    for second, (path, sha256) in enumerate(
+        [("mine.py", "a" * 64), (str(tmp_path / "mine.py"), "a" * 64), ("mine.py", "b" * 64)]
+    ):
+        run = made(f"18-00-0{second}.1-digits-vit", ["dataset=digits"], [0.5])
+        run.config.write_text(run.config.read_text().replace("plugin: null", f"plugin: {path}"))
+        run.environment.write_text(json.dumps({"plugins": {path: sha256}}))
+    assert vit_runs(["compare", "18-00-00", "18-00-01"]) == 0
+    assert capsys.readouterr().err == "the configs are the same\n"
+    assert vit_runs(["compare", "18-00-00", "18-00-02"]) == 0
+    assert ["plugin", "sha256 aaaaaaaa", "sha256 bbbbbbbb"] in cells(capsys.readouterr().out)
 
 
 def test_a_run_beside_a_published_one(made, capsys):

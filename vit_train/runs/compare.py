@@ -42,18 +42,35 @@ def _compare(runs: list[RunDir], options: argparse.Namespace) -> None:
     configs, rows = [records.read_config(run) for run in runs], [records.read_rows(run) for run in runs]
     for label, found in zip(labels, runs, strict=True):
         put(f"{label}  {found.path}")
+    _name_plugins(runs, configs)
     if differences := config_differences(configs):
         print_table(["config", *labels], differences)
     else:
         say("the configs are the same")
     print_table(["result", *labels], result_rows(runs, configs, rows))
+    _test_differences(labels, runs)
+    named = {f"{label} {found.path.name}": own for label, found, own in zip(labels, runs, rows, strict=True)}
+    plot_curves(named, options.plot)
+
+
+def _name_plugins(runs: list[RunDir], configs: list[dict[str, Any]]) -> None:
+    """Puts what was in the plugins in the place of their paths, for one of them may differ where the other does not."""
+    environments = [records.attempt(records.read_environment, run) or {} for run in runs]
+    for config, environment in zip(configs, environments, strict=True):
+        if files := environment.get("plugins"):
+            config["plugin"] = "sha256 " + ", ".join(sha256[:8] for sha256 in files.values())
+
+
+def _test_differences(labels: list[str], runs: list[RunDir]) -> None:
+    """Prints what each run has more right than the first, where both have predictions of the same images."""
+    rows = []
     for label, other in zip(labels[1:], runs[1:], strict=True):
         if isinstance(outcome := paired.tested(runs[0], other), str):
             say(f"note: {label} {outcome}")
         elif outcome is not None:
-            put(f"{label} less A: {outcome}")
-    named = {f"{label} {found.path.name}": own for label, found, own in zip(labels, runs, rows, strict=True)}
-    plot_curves(named, options.plot)
+            rows.append([f"{label} less A, {outcome.images:,} images", *outcome.row()])
+    if rows:
+        print_table(["test accuracy", "points", "95 % interval", "McNemar's p"], rows)
 
 
 def config_differences(configs: list[dict[str, Any]]) -> list[list[str]]:

@@ -26,13 +26,11 @@ class Difference:
     interval: tuple[float, float]
     p: float
 
-    def __str__(self) -> str:
+    def row(self) -> list[str]:
+        """Points of accuracy, their interval, and p."""
         points = 100 * (self.only_second - self.only_first) / self.images
         low, high = (100 * end for end in self.interval)
-        return (
-            f"{points:+.2f} points of accuracy on the same {self.images:,} test images "
-            f"(95 % interval {low:+.2f} to {high:+.2f}; McNemar's exact test p = {self.p:.2g})"
-        )
+        return [f"{points:+.2f}", f"{low:+.2f} to {high:+.2f}", f"{self.p:.2g}"]
 
 
 def difference(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> Difference:
