@@ -53,6 +53,7 @@ def candidates(capsys, line, command=cli):
         ("vit-train outputs=x resume=", ["resume=null", "resume=auto", "resume=conf/", "resume=evil.py",
                                          "resume=outputs/", "resume=pictures/"]),
         ("vit-train dataset.root=pictures/", ["dataset.root=pictures/a b.png"]),
+        ("vit-train dataset.exclude=pic", ["dataset.exclude=pictures/"]),
         ("vit-train --config outputs/2026-01-02/", [f"{RUN}/"]),
         ("vit-train --con", ["--config", "--config-dir"]),
         ("vit-train --cfg ", ["job"]),

@@ -53,7 +53,15 @@ complete -c vit-runs -f -a '(__vit_train)'
 """,
 }
 _FLAGS = ["--cfg", "--completion", "--config", "--config-dir", "--help", "--multirun", "--version", "-m"]
-_FILES = ("dataset.root", "init", "outputs", "plugin", "resume", "sweep.resume")  # keys that take a path
+_FILES = (
+    "dataset.exclude",
+    "dataset.root",
+    "init",
+    "outputs",
+    "plugin",
+    "resume",
+    "sweep.resume",
+)  # keys that take a path
 _RUNS = ("init", "resume")
 _AUTO = ("resume", "sweep.resume")
 

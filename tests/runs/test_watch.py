@@ -1,3 +1,4 @@
+import platform
 import time
 from contextlib import ExitStack
 
@@ -34,6 +35,18 @@ def test_a_line_for_each_run_in_training(locks, capsys):
         ["11-22/18-00-00", "digits", "vit", "4/9", "75.0%", "0:01:00", "0:05:00"],
         ["11-22/18-00-02", "digits", "vit", "0/9", "-", "-", "-"],
     ]
+
+
+def test_another_machine_is_named(locks, made, monkeypatch, capsys):
+    """As on a file system that both share."""
+    run = made("18-00-03.1-digits-vit", ["dataset=digits", "train.epochs=9"])
+    with monkeypatch.context() as there:
+        there.setattr("platform.node", lambda: "gpu-7")
+        locks.enter_context(run.locked())
+    assert vit_runs(["watch"]) == 0
+    assert [line[:2] for line in lines(capsys)] == [
+        [platform.node(), "11-22/18-00-00"], [platform.node(), "11-22/18-00-02"], ["gpu-7", "11-22/18-00-03"]
+    ]  # fmt: skip
 
 
 def test_a_terminal_is_renewed_until_nothing_trains(locks, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class RunDir:
     def locked(self) -> Iterator[None]:
         """Keeps other processes from training in the same directory; raises CheckpointError if one already does."""
         try:
-            file = open(self.path / ".lock", "w", opener=at_once)  # noqa: SIM115, closed below
+            file = open(self.path / ".lock", "a", opener=at_once)  # noqa: SIM115, closed below
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be written to ({error.strerror})") from error
         with file:
@@ -66,6 +67,10 @@ class RunDir:
                 if error.errno not in _CANNOT_LOCK:
                     raise CheckpointError(f"{self.path}: another process is training in this directory") from error
                 say_once(f"note: {self.path}: its file system has no locks; see that no other process trains in it")
+            with suppress(OSError):  # of a full disk
+                file.truncate(0)
+                file.write(f"{platform.node()}\n")
+                file.flush()
             yield
 
     @property
@@ -79,6 +84,13 @@ class RunDir:
         except OSError:
             return False
         return False
+
+    @property
+    def host(self) -> str:
+        """The machine that trains in this directory, or did so last; "" for runs of older versions."""
+        with suppress(OSError, ValueError), open(self.path / ".lock", opener=at_once) as file:
+            return file.read().strip()
+        return ""
 
     @property
     def finished(self) -> bool:

@@ -1,6 +1,7 @@
 """`vit-runs watch`: what is training now; by other machines, too, where a shared file system shares its locks."""
 
 import argparse
+import platform
 import time
 from pathlib import Path
 
@@ -18,12 +19,22 @@ def run(options: argparse.Namespace) -> int:
     while runs := [run for run in find.all_runs(options.outputs, sweeps=True) if run.in_use]:
         if stdout.is_terminal:
             stdout.clear()
-        print_table(_HEADER, [_row(run, options.outputs) for run in runs], text_columns=3, ruled=False)
+        _show(runs, options.outputs)
         if not stdout.is_terminal:
             return 0
         time.sleep(options.every)
     say(f"nothing is training in {options.outputs}")
     return 0
+
+
+def _show(runs: list[RunDir], outputs: Path) -> None:
+    """The table, with the machines if there is another than this one."""
+    hosts = [run.host for run in runs]
+    if not set(hosts) - {platform.node(), ""}:
+        print_table(_HEADER, [_row(run, outputs) for run in runs], text_columns=3, ruled=False)
+        return
+    rows = [[host or "-", *_row(run, outputs)] for host, run in zip(hosts, runs, strict=True)]
+    print_table(["host", *_HEADER], rows, text_columns=4, ruled=False)
 
 
 def _row(run: RunDir, outputs: Path) -> list[str]:
