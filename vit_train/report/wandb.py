@@ -8,7 +8,7 @@ from typing import Any
 os.environ.setdefault("WANDB_SILENT", "true")
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 # A server that does not answer holds up a run for seconds when it begins and a minute when it ends; the files have all.
-os.environ.setdefault("WANDB_INIT_TIMEOUT", "10")
+os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")
 os.environ.setdefault("WANDB_FINISH_TIMEOUT", "60")
 import wandb
 
