@@ -65,10 +65,14 @@ def train(overrides: Sequence[str] = (), *, config: str | PathLike[str] | None =
     """
     from vit_train import run
     from vit_train.config import plugins
+    from vit_train.errors import ConfigError
 
     call = f"vit_train.train({list(overrides)!r}{f', config={str(config)!r}' if config is not None else ''})"
     with plugins.named_in(overrides):
-        return run.train(load_config(overrides, config=config), call)
+        found = load_config(overrides, config=config)
+        if found.compute.devices == "cluster":
+            raise ConfigError("compute.devices=cluster: is for the command vit-train, started in each process")
+        return run.train(found, call)
 
 
 def load_config(overrides: Sequence[str] = (), *, config: str | PathLike[str] | None = None) -> "Config":

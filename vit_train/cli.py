@@ -15,7 +15,10 @@ def main() -> int:
     """The command as a process of its own."""
     prepare_process()
     end_on_signals()  # before Hydra, where a KeyboardInterrupt comes out as some other error
-    return run(sys.argv[1:])
+    code = run(sys.argv[1:])
+    if cluster := sys.modules.get("vit_train.machine.cluster"):  # which --help does not load
+        cluster.leave(code)
+    return code
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -143,6 +143,7 @@ def say_once(text: str) -> None:
 def say_error(text: str, command: str = "vit-train") -> None:
     """The one sentence that ends a command; what a user typed may be in it, line breaks and control codes too."""
     _forget()
+    stderr.quiet = False  # in one of several processes, of which only the first speaks otherwise
     stderr.print(f"{command}: {one_line(text)}", style="red")
 
 

@@ -124,7 +124,9 @@ class TrainingDisplay:
             self.bar,
             TextColumn("{task.fields[after]}", table_column=unfolded, markup=False),
         )
-        self.progress = Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
+        self.progress = Progress(
+            *columns, console=stderr, transient=True, disable=not stderr.is_terminal or stderr.quiet
+        )
         self.task = self.progress.add_task("", total=steps_per_epoch, before="", after="")
         self.pace = Pace()
         self.epoch = 0

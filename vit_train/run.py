@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from vit_train.config.compose import to_yaml
 from vit_train.config.own import ACTIVE
 from vit_train.config.schema import Config
 from vit_train.files import replace_file, written_beside
-from vit_train.machine import backend
+from vit_train.machine import backend, cluster
 from vit_train.machine.precision import choose
 from vit_train.report import loggers, writer
 from vit_train.report.live import LivePage
@@ -25,36 +25,41 @@ from vit_train.training import evaluate
 if TYPE_CHECKING:
     from vit_train.data.images import Dataset, ImageSource
     from vit_train.training.prepare import Prepared
+    from vit_train.training.trainer import Trainer
 
 
-def train(config: Config, command: str | None = None) -> writer.Report:
+def train(config: Config, command: str | None = None, together: bool = False) -> writer.Report:
     """Trains, evaluates and reports; all it leaves is in the run directory that the report names.
 
-    Nothing is created before config and data are known to fit each other. `command` is how the user asked for it.
-    Raises the errors of `vit_train.errors`.
+    Nothing is created before config and data are known to fit each other. `command` is how the user asked for it; with
+    `together`, compute.devices=cluster waits for other processes. Raises the errors of `vit_train.errors`, or Followed
+    where another process brings the run to its end.
     """
     loggers.require_installed(config.logging)
     backend.require_installed(config.compute)
     console.doing(f"loading {backend.PACKAGES[config.compute.backend]}")
-    backend.configure(config.compute, config.seed)
+    backend.configure(config.compute, config.seed, together)
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train.data import pipeline
     from vit_train.models import export, preprocessing
     from vit_train.report import story
     from vit_train.training import own_metrics
     from vit_train.training.prepare import prepare
-    from vit_train.training.trainer import Trainer
 
     console.doing(f"reading {config.dataset.name} and building {config.model.name}")
-    prepared = prepare(config)
+    with cluster.losses_explained():
+        prepared = prepare(config)
+    if not cluster.leads():
+        _follow(config, prepared)
     dataset, network, model = prepared.dataset, prepared.network, prepared.model
     sizes, parameters = prepared.sizes, network.count_params()
     _require_room(config, prepared)
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
         training, validation = prepared.training, prepared.validation
-        trainer = Trainer(model, training, validation, config, run, prepared.devices, prepared.early, prepared.cached)
-        with backend.memory_errors_explained(config):
+        cluster.tell_of(run.path)
+        trainer = _trainer(config, prepared, run)
+        with backend.memory_errors_explained(config), cluster.losses_explained():
             trainer.restore()  # before anything of a run that continues is changed
         _begin(config, run, prepared, command)
         page = LivePage(config, run, sizes, parameters)
@@ -68,8 +73,10 @@ def train(config: Config, command: str | None = None) -> writer.Report:
                 story.told_if_it_ends(config, run, sizes, parameters),
                 backend.memory_errors_explained(config),
                 pipeline.data_errors(run.path),
+                cluster.losses_explained(),
             ):
                 rows = trainer.fit(log)
+                network = prepared.devices.alone(network)
                 console.doing(f"testing on {len(dataset.test):,} images")
                 deployed = preprocessing.with_preprocessing(
                     network, training.size, dataset.class_names, config.dataset.fitting
@@ -91,6 +98,26 @@ def train(config: Config, command: str | None = None) -> writer.Report:
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run.ternary))
             console.doing("drawing the figures and pages" if config.figures else "writing the pages")
             return story.conclude(report, run, config, deployed, dataset.test, training)
+
+
+def _follow(config: Config, prepared: "Prepared") -> NoReturn:
+    """What a process does of a run that another one leads: its part of the training. Raises Followed at the end."""
+    from vit_train.data import pipeline
+
+    path = cluster.tell_of(Path())
+    trainer = _trainer(config, prepared, RunDir(path))
+    with backend.memory_errors_explained(config), pipeline.data_errors(path), cluster.losses_explained():
+        trainer.restore()
+        trainer.fit(lambda rows: None)
+        cluster.part()
+    raise cluster.Followed
+
+
+def _trainer(config: Config, prepared: "Prepared", run: RunDir) -> "Trainer":
+    from vit_train.training.trainer import Trainer
+
+    images = prepared.training, prepared.validation
+    return Trainer(prepared.model, *images, config, run, prepared.devices, prepared.early, prepared.cached)
 
 
 def _predict_fold(run: RunDir, config: Config, deployed: Any, dataset: "Dataset", validation: "ImageSource") -> None:

@@ -48,10 +48,14 @@ def run(overrides: Sequence[str], file: str | None, command: str) -> int:
 
     config = resume.load(overrides, file)
     from vit_train.console import print_table, put, say
+    from vit_train.machine.cluster import Followed
     from vit_train.report.writer import result_table
     from vit_train.run import train
 
-    report = train(config, command)
+    try:
+        report = train(config, command, together=True)
+    except Followed:
+        return 0
     try:
         with output_lost("vit-train"):
             print_table(*result_table(report))

@@ -135,6 +135,10 @@ def test_a_config_cannot_be_changed():
         (["train.checkpoint.every='5 %'"], "train.checkpoint.every='5 %': must be in steps (500), epochs ('2 epochs')"),
         (["schedule.final=0.5"], "schedule.final=0.5: schedule=constant stays at 1; use schedule=cosine"),
         (
+            ["compute.devices=cluster"],
+            "compute.devices=cluster: several processes train one model on JAX only; use compute.backend=jax",
+        ),
+        (
             ["compute.backend=torch", "compute.devices=all"],
             "compute.devices=all: on PyTorch a model is trained on one device here; use compute.backend=tensorflow or",
         ),

@@ -99,24 +99,42 @@ def test_evaluation_goes_through_all_in_order(examples, config):
     np.testing.assert_allclose(np.concatenate([images for images, _ in parts]), examples.images, atol=1e-4)
 
 
-@pytest.mark.parametrize("devices", [1, 2, 3, 5])
+@pytest.mark.parametrize(("devices", "processes"), [(1, 1), (2, 1), (3, 1), (5, 1), (2, 2), (6, 3)])
 @pytest.mark.parametrize("count", [1, 4, 6])
-def test_short_batches_are_filled_up_for_several_devices(devices, count):
+def test_short_batches_are_filled_up_for_several_devices(devices, processes, count):
     import tensorflow as tf
 
-    from vit_train.data.pipeline import sharded
+    from vit_train.data.parts import Part
 
-    inputs, labels = {"images": np.arange(count * 2).reshape(count, 2)}, np.arange(count)
-    (batch,) = sharded(tf.data.Dataset.from_tensors((inputs, labels)), devices).as_numpy_iterator()
+    inputs, labels, rows = {"images": tf.reshape(tf.range(count * 2), [-1, 2])}, tf.range(count), tf.constant(count)
+    parts = [Part(devices, number, processes) for number in range(processes)]
+    made = [part.weighted(part.take((inputs, labels), rows), rows) for part in parts]
     if devices == 1:
-        assert len(batch) == 2
+        assert made[0][1] is labels
+        assert len(made[0]) == 2
         return
-    found, numbers, weights = batch
+    assert len({len(weights) for _, _, weights in made}) == 1
+    found, numbers = (np.concatenate(each) for each in zip(*((x["images"], y) for x, y, _ in made), strict=True))
+    weights = np.concatenate([weights for _, _, weights in made])
     assert len(weights) % devices == 0 <= len(weights) - count < devices
-    np.testing.assert_array_equal(found["images"][:, 0], numbers * 2)
+    np.testing.assert_array_equal(found[:, 0], numbers * 2)
     np.testing.assert_array_equal(numbers[weights > 0], labels)
     assert weights.dtype == np.float32
     np.testing.assert_allclose(np.mean(weights * numbers), np.mean(labels), rtol=1e-6)
+
+
+@pytest.mark.parametrize("arguments", [(), ("augment=basic", "augment.repeats=2"), ("augment.mixup=0.8",)])
+def test_the_parts_of_several_processes_make_up_the_batch(examples, config, arguments):
+    from vit_train.data.parts import Part
+    from vit_train.data.pipeline import evaluation_batches, training_batches
+
+    chosen = config(*arguments)
+    for make in (lambda **part: training_batches(examples, chosen, 2, 5, **part),
+                 lambda **part: evaluation_batches(examples, chosen, **part)):  # fmt: skip
+        parts = [list(make(part=Part(2, number, 2)).as_numpy_iterator()) for number in (0, 1)]
+        for whole, *halves in zip(make().as_numpy_iterator(), *parts, strict=True):
+            for both, *half in zip(whole, *halves, strict=False):
+                np.testing.assert_array_equal(np.concatenate(half), both)
 
 
 def test_no_epoch_ends_with_waiting_for_the_tuning_of_its_data(examples, config):

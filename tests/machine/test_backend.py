@@ -1,12 +1,14 @@
 import contextlib
 import dataclasses
+import argparse
 import os
 
 import pytest
 
 from vit_train.config.compose import load_config
 from vit_train.errors import ConfigError, OutOfMemory
-from vit_train.machine import backend
+from vit_train.machine import backend, streams
+from vit_train.runs import cache
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -68,7 +70,7 @@ def test_other_errors_are_left_alone():
 
 def test_what_is_held_back_is_shown_if_there_is_an_error(capfd):
     def start(error=None):
-        with backend.stderr_held_back():
+        with streams.stderr_held_back():
             os.write(2, b"chatter" if error is None else b"the reason")
             if error:
                 raise error
@@ -79,7 +81,7 @@ def test_what_is_held_back_is_shown_if_there_is_an_error(capfd):
     assert capfd.readouterr().err == "the reason"
 
 
-def test_compiled_programs_are_kept_if_there_is_a_place_for_them(tmp_path, monkeypatch):
+def test_compiled_programs_are_kept_if_there_is_a_place_for_them(tmp_path, monkeypatch, capsys):
     for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -91,6 +93,16 @@ def test_compiled_programs_are_kept_if_there_is_a_place_for_them(tmp_path, monke
     backend._keep_compiled_programs()
     (kept,) = (tmp_path / "vit-train").iterdir()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(kept)
+    for number, name in enumerate(["old", "new"]):
+        (kept / name).write_bytes(b"12")
+        os.utime(kept / name, (number, number))
+    monkeypatch.setattr(backend, "PROGRAMS_LIMIT", 3)
+    backend._keep_compiled_programs()
+    assert [path.name for path in kept.iterdir()] == ["new"]
+    cache.run(argparse.Namespace(clear=False))
+    assert "0.0 of at most 2,147 MB of 1 programs compiled by JAX" in capsys.readouterr().out
+    cache.run(argparse.Namespace(clear=True))
+    assert list(kept.iterdir()) == []
 
 
 def test_what_keras_json_sets_does_not_change_a_run(capsys):

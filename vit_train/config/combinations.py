@@ -16,10 +16,10 @@ def require_compatible(config: Config) -> None:
             f"augment.repeats={augment.repeats}: does not divide train.batch_size={train.batch_size}, so that a batch "
             "cannot hold every image so often; change one of them"
         )
-    if augment.mixes and augment.placement == "device" and compute.devices == "all":
+    if augment.mixes and augment.placement == "device" and compute.splits:
         raise ConfigError(
             "augment.placement=device: batches cannot be mixed after they are split over the devices of "
-            "compute.devices=all; use augment.placement=host"
+            f"compute.devices={compute.devices}; use augment.placement=host"
         )
     if train.low_resolution is not None:
         config.model.require_size("train.low_resolution", train.low_resolution)
@@ -53,7 +53,7 @@ def _require_one_size_and_device(config: Config) -> None:
         raise ConfigError(
             "train.cache_features=true: images that are varied have other features in each epoch; use augment=none"
         )
-    if config.compute.devices == "all":
+    if config.compute.splits:
         raise ConfigError(
             "train.cache_features=true: features are computed on one device; use compute.devices=auto with it"
         )
@@ -70,7 +70,7 @@ def _require_parts(config: Config) -> None:
         raise ConfigError(f"{parts}: is more than the images of a step, train.batch_size={train.batch_size}")
     if config.compute.backend == "torch":
         raise ConfigError(f"{parts}: is made for compute.backend=tensorflow and jax; lower train.batch_size instead")
-    if config.compute.devices == "all":
+    if config.compute.splits:
         raise ConfigError(f"{parts}: is made for one device; use compute.devices=auto")
     if config.augment.mixes and config.augment.placement == "device":
         raise ConfigError(f"{parts}: batches cannot be mixed after they are split; use augment.placement=host")

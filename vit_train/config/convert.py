@@ -76,13 +76,14 @@ def _hints_of(cls: Any, own: Own) -> dict[str, Any]:
     return hints
 
 
-def variants(kind: Any) -> list[Any]:
+@functools.cache
+def variants(kind: Any) -> tuple[Any, ...]:
     """The dataclasses that a section of the config may be, told apart by their key `name`; none if it is no section.
 
     A dataclass that can `parse` a value is a value.
     """
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    return [option for option in options if dataclasses.is_dataclass(option) and not hasattr(option, "parse")]
+    return tuple(option for option in options if dataclasses.is_dataclass(option) and not hasattr(option, "parse"))
 
 
 def keys_of(cls: type, prefix: str = "") -> tuple[tuple[str, "dataclasses.Field[Any]", Any], ...]:
@@ -114,7 +115,8 @@ def values_of(config: Any, having: str | None = None, prefix: str = "") -> dict[
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         name, value = prefix + field.name, getattr(config, field.name)
-        if variants(type(value)):
+        kind: Any = type(value)
+        if variants(kind):
             values |= values_of(value, having, f"{name}.")
         elif having is None or field.metadata[having]:
             values[name] = value
@@ -170,7 +172,7 @@ def convert(cls: type[T], values: Any, prefix: str = "") -> T:
     return cls(**arguments)
 
 
-def _choose(sections: list[Any], values: Any, section: str) -> Any:
+def _choose(sections: tuple[Any, ...], values: Any, section: str) -> Any:
     """The variant of a section that the key `name` among its values asks for, and all their keys are of."""
     if not isinstance(values, dict):
         return sections[0]  # any of them; convert refuses the value

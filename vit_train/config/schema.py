@@ -26,8 +26,9 @@ class ComputeConfig:
     precision: Literal["float32", "bfloat16", "auto"] = key(
         "type of activations; bfloat16 keeps weights and loss in float32; auto takes it where it is known to be faster"
     )
-    devices: Literal["auto", "cpu", "gpu", "all"] = key(
-        "auto takes a GPU if the backend finds one; cpu never does, gpu must; all splits each batch over all it finds",
+    devices: Literal["auto", "cpu", "gpu", "all", "cluster"] = key(
+        "auto takes a GPU if the backend finds one; cpu never does, gpu must; all splits each batch over all it finds, "
+        "cluster over those of all processes, on one machine or many, that srun or KERAS_DISTRIBUTION_* tell of",
         may_change=True,
     )
     kernels: Literal["auto", "keras"] = key(
@@ -41,7 +42,16 @@ class ComputeConfig:
         absent=0, minimum=0, affects_result=False,
     )  # fmt: skip
 
+    @property
+    def splits(self) -> bool:
+        """Whether each batch is split over several devices."""
+        return self.devices in ("all", "cluster")
+
     def __post_init__(self) -> None:
+        if self.devices == "cluster" and self.backend != "jax":
+            raise ConfigError(
+                "compute.devices=cluster: several processes train one model on JAX only; use compute.backend=jax"
+            )
         if self.devices == "all" and self.backend == "torch":
             raise ConfigError(
                 "compute.devices=all: on PyTorch a model is trained on one device here; "

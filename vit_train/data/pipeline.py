@@ -15,13 +15,14 @@ from vit_train.data.augmentation.draw import draw, resolve, unvaried
 from vit_train.data.augmentation.mixing import draw_mix, mix_targets
 from vit_train.data.augmentation.own import vary
 from vit_train.data.images import ImageSource
+from vit_train.data.parts import WHOLE, Part
 from vit_train.data.sampling import balanced, images_per_epoch
 from vit_train.errors import DataError
 from vit_train.text import to_resume
 
-# A batch is (inputs, targets), targets int32 [B], or float32 [B, K] in training if images are mixed. With
-# augment.placement=host, inputs are float32 [B, S, S, C], values in [0, 255]; with device, {"images": uint8
-# [B, H, W, 3], **parameters}, see `augmentation.apply`.
+# A batch is (inputs, targets), targets int32 [B], or float32 [B, K] in training if images are mixed; a Part of several
+# adds weights. With augment.placement=host, inputs are float32 [B, S, S, C], values in [0, 255]; with device,
+# {"images": uint8 [B, H, W, 3], **parameters}, see `augmentation.apply`.
 
 
 def steps_per_epoch(examples: int, config: Config) -> int:
@@ -31,9 +32,12 @@ def steps_per_epoch(examples: int, config: Config) -> int:
 
 
 def training_batches(
-    train: ImageSource, config: Config, first: int, last: int, size: int | None = None
+    train: ImageSource, config: Config, first: int, last: int, size: int | None = None, part: Part = WHOLE
 ) -> tf.data.Dataset:
-    """Batches number `first` to `last` - 1 of a run, in order and augmented; of `size` pixels or model.image_size."""
+    """Batches number `first` to `last` - 1 of a run, in order and augmented; of `size` pixels or model.image_size.
+
+    Of each only what is of this `part`.
+    """
     labels = tf.constant(train.labels)
     steps = steps_per_epoch(images_per_epoch(train.labels, config), config)
     seed, size, augment = config.seed, size or config.model.image_size, config.augment
@@ -42,6 +46,9 @@ def training_batches(
     def batch(step: tf.Tensor) -> Any:
         epoch = step // steps
         examples, draw_number = _examples(step, train.labels, config)
+        count = tf.size(examples)
+        if not augment.mixes:  # else an image may need one of another part
+            examples, draw_number = part.take((examples, draw_number), count)
         images, targets = _read(train, examples), tf.gather(labels, examples)
         images = vary(augment, seed, images, examples, draw_number)
         parameters = resolve(images, draw(augment, seed, examples, draw_number, train.size, size))
@@ -49,7 +56,8 @@ def training_batches(
             wanted = epoch < config.train.epochs - augment.mix_off_epochs
             parameters = {**parameters, **draw_mix(augment, seed, step, wanted, tf.size(examples), size)}
             targets = mix_targets(targets, classes, parameters, size)
-        return _inputs(images, parameters, config, size), targets
+        made = _inputs(images, parameters, config, size), targets
+        return part.weighted(part.take(made, count) if augment.mixes else made, count)
 
     return _made_ahead(tf.data.Dataset.range(first, last), batch)
 
@@ -99,44 +107,25 @@ def _order(positions: tf.Tensor, epoch: tf.Tensor, count: int, config: Config) -
     return tf.random.experimental.index_shuffle(positions, key, tf.constant(count - 1, tf.int64)), number
 
 
-def evaluation_batches(examples: ImageSource, config: Config) -> tf.data.Dataset:
-    """All examples once, in their order, resized but not augmented."""
+def evaluation_batches(examples: ImageSource, config: Config, part: Part = WHOLE) -> tf.data.Dataset:
+    """All examples once, in their order, resized but not augmented; of each batch only what is of this `part`."""
 
-    def batch(images: tf.Tensor, labels: tf.Tensor) -> Any:
+    def batch(images: tf.Tensor, labels: tf.Tensor, *weights: tf.Tensor) -> Any:
         shape = (*examples.size, examples.channels)
         parameters = unvaried(config.augment, tf.shape(images)[0], shape, config.model.image_size)
-        return _inputs(images, parameters, config, config.model.image_size), labels
+        return _inputs(images, parameters, config, config.model.image_size), labels, *weights
 
-    return _made_ahead(raw_batches(examples, config.train.batch_size), batch)
-
-
-def sharded(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
-    """The batches, each filled up to a multiple of `devices` examples; with one device just as they are.
-
-    They are (inputs, labels, weights) then, weights float32 [B]: 0 for the examples that only fill up, and for the
-    others such that the mean over all of the batch is the mean over them.
-    """
-    if devices == 1:
-        return batches
-
-    def fill_up(inputs: Any, labels: tf.Tensor) -> Any:
-        count = tf.shape(labels)[0]
-        size = -(-count // devices) * devices
-        place = tf.range(size)
-        weights = tf.where(place < count, tf.cast(size / count, tf.float32), 0.0)
-        full = tf.nest.map_structure(lambda part: tf.gather(part, tf.minimum(place, count - 1)), (inputs, labels))
-        return *full, weights
-
-    return _made_ahead(batches, fill_up)
+    return _made_ahead(raw_batches(examples, config.train.batch_size, part), batch)
 
 
-def raw_batches(examples: ImageSource, batch_size: int) -> tf.data.Dataset:
-    """All examples once, in their order: (images uint8 [B, H, W, C], labels int32 [B])."""
+def raw_batches(examples: ImageSource, batch_size: int, part: Part = WHOLE) -> tf.data.Dataset:
+    """All examples once, in their order: (images uint8 [B, H, W, C], labels int32 [B]); the rows of this `part`."""
     labels, count = tf.constant(examples.labels), len(examples)
 
     def batch(start: tf.Tensor) -> Any:
-        indices = tf.range(start, tf.minimum(start + batch_size, count))
-        return _read(examples, indices), tf.gather(labels, indices)
+        whole = tf.range(start, tf.minimum(start + batch_size, count))
+        indices = part.take(whole, tf.size(whole))
+        return part.weighted((_read(examples, indices), tf.gather(labels, indices)), tf.size(whole))
 
     return _made_ahead(tf.data.Dataset.range(0, count, batch_size), batch)
 

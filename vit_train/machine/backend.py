@@ -5,8 +5,6 @@ import importlib
 import importlib.util
 import logging
 import os
-import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,11 +12,13 @@ from contextlib import contextmanager, suppress
 from vit_train.config.convert import show, values_of
 from vit_train.config.schema import ComputeConfig, Config
 from vit_train.console import say
+from vit_train.data import kept
 from vit_train.errors import ConfigError, OutOfMemory
 from vit_train.files import cache_folder
-from vit_train.machine import kernels
+from vit_train.machine import cluster, kernels
 from vit_train.machine.gpu import find_gpu
 from vit_train.machine.precision import choose
+from vit_train.machine.streams import stderr_held_back
 from vit_train.rundir.environment import processor
 
 PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -31,6 +31,7 @@ _KERAS_DEFAULTS = {
     "max_epochs": None,
     "max_steps_per_epoch": None,
 }
+PROGRAMS_LIMIT = 2 * 2**30  # bytes that compiled programs may take, for each kind of processor
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -41,9 +42,10 @@ def require_installed(compute: ComputeConfig) -> None:
         raise ConfigError(f"compute.backend={name}: {PACKAGES[name]} is not installed; pip install 'vit-train[{name}]'")
 
 
-def configure(compute: ComputeConfig, seed: int) -> None:
+def configure(compute: ComputeConfig, seed: int, together: bool = False) -> None:
     """Sets up the process for one run: same config, same numbers.
 
+    With `together` and compute.devices=cluster it waits for the other processes; else that is what `auto` is.
     Raises ConfigError if the backend is not installed or finds no GPU while one must be there, or if this process has
     already loaded Keras on another backend.
     """
@@ -57,7 +59,7 @@ def configure(compute: ComputeConfig, seed: int) -> None:
         # trains the reference 1.9 times as fast, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     _keep_reductions_from_ynnpack()
-    _take_devices(compute)
+    _take_devices(compute, together)
     import keras
     import tensorflow as tf
 
@@ -103,7 +105,7 @@ def _is_no_advice(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()
 
 
-def _take_devices(compute: ComputeConfig) -> None:
+def _take_devices(compute: ComputeConfig, together: bool) -> None:
     """Loads the backend with the devices that it may use; raises ConfigError if a GPU must be there and is not."""
     name = compute.backend
     if compute.devices == "cpu":
@@ -113,6 +115,8 @@ def _take_devices(compute: ComputeConfig) -> None:
         _keep_compiled_programs()
         import jax
 
+        if together and compute.devices == "cluster":
+            cluster.join()
         jax.devices()  # JAX takes its accelerator before TensorFlow, needed for tf.data only, is loaded
     if name == "torch":
         _load_torch()
@@ -144,12 +148,14 @@ def _load_torch() -> None:
 def _keep_compiled_programs() -> None:
     """Lets JAX keep on disk what it compiles: a resumed run, and the next one of a sweep, start in half the time.
 
-    Programs are kept apart by the processor's features, since several kinds of machine may share a home folder.
+    Programs are kept apart by the processor's features, since several kinds of machine may share a home folder. The
+    oldest beyond a limit are removed.
     """
     features = hashlib.sha256(processor("flags").encode()).hexdigest()[:16]
     with suppress(OSError, RuntimeError):  # without a folder to write to, it compiles anew
         folder = cache_folder() / f"jax-{features}"
         folder.mkdir(parents=True, exist_ok=True)
+        kept.trim(folder, PROGRAMS_LIMIT)
         if os.access(folder, os.W_OK):
             os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
             os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -177,27 +183,6 @@ def memory_errors_explained(config: Config) -> Iterator[None]:
 def _is_out_of_memory(error: Exception) -> bool:
     named = type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")  # of TensorFlow, of PyTorch
     return named or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-
-
-@contextmanager
-def stderr_held_back() -> Iterator[None]:
-    """Shows what is written to stderr meanwhile only if there is an error.
-
-    TensorFlow's C++ prints notes while it starts, before its own log level has any effect.
-    """
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
-        os.dup2(held_back.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held_back.seek(0)
-            os.write(terminal, held_back.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def device_name() -> str:

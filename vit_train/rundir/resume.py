@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vit_train.config.compose import load_config, parse
 from vit_train.config.convert import keys_of, show, values_of
@@ -35,7 +36,7 @@ def load(overrides: Sequence[str], file: str | None = None) -> Config:
     if not is_run(run.path):
         raise ConfigError(f"resume={asked}: is not a run directory, it has no config.yaml")
     saved, wanted = records.load_config(run), load_config(others, str(run.config), follow=False)
-    if differences := _differences(saved, wanted):
+    if differences := _differences(saved, values_of(wanted)):
         was = ", ".join(f"{key}={show(values_of(saved)[key])}" for key in differences)
         raise ConfigError(f"resume={asked}: the run has {was}, which cannot change; start a new run to change it")
     if run.finished and wanted.train.epochs <= saved.train.epochs:
@@ -45,12 +46,13 @@ def load(overrides: Sequence[str], file: str | None = None) -> Config:
 
 def _newest_unfinished(config: Config) -> str | None:
     """The newest unfinished run of the same config; one that cannot be read is noted and passed over."""
+    wanted = values_of(config)
     for run in reversed(all_runs(Path(config.outputs))):
         try:
             if (
                 not run.finished
                 and is_there(run.config)
-                and not _differences(records.load_config(run, newer=False), config)
+                and not _differences(records.load_config(run, newer=False), wanted)
             ):
                 return str(run.path)
         except (CheckpointError, ConfigError) as error:
@@ -58,10 +60,9 @@ def _newest_unfinished(config: Config) -> str | None:
     return None
 
 
-def _differences(saved: Config, wanted: Config) -> list[str]:
-    """The keys that differ and may not when a run continues."""
+def _differences(saved: Config, theirs: dict[str, Any]) -> list[str]:
+    """The keys that are not as in `theirs`, and may not change when a run continues."""
     may_change = {name for name, field, _ in keys_of(Config) if field.metadata["may_change"]}
-    theirs = values_of(wanted)
     return [
         key
         for key, value in values_of(saved).items()

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vit_train.machine.backend import stderr_held_back
+from vit_train.machine.streams import stderr_held_back
 from vit_train.models.preprocessing import fitting_of
 from vit_train.rundir.unknown import rule_of
 from vit_train.text import one_line

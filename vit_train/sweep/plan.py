@@ -84,7 +84,12 @@ class Sweep:
         number = len(self.jobs) + 1
         job = Job(number, overrides, varied, f"jobs/{number:0{len(str(total))}}{_file_name(varied)}")
         try:
-            job.epochs = load_config(overrides, self.config).train.epochs
+            config = load_config(overrides, self.config)
+            if config.compute.devices == "cluster":
+                raise ConfigError(
+                    "compute.devices=cluster: the runs of a sweep have one process each; use another value"
+                )
+            job.epochs = config.train.epochs
         except ConfigError as error:
             job.fail(error.exit_code, str(error))
         self.jobs.append(job)

@@ -23,7 +23,7 @@ class Guarded(keras.optimizers.Optimizer):
     @property
     def halted(self) -> bool:
         """Whether there was a non-finite step too many."""
-        return bool(self.nonfinite_steps > self.nonfinite_steps_allowed)
+        return int(ops.convert_to_numpy(self.nonfinite_steps)) > self.nonfinite_steps_allowed
 
     def build(self, variables: list[Any]) -> None:
         if not self.built:

@@ -59,12 +59,13 @@ class StopRequest:
     once that it has come, and ends the process on a second one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heeded: bool = True) -> None:
         self.signal: int | None = None
+        self._handler: Any = self._receive if heeded else signal.SIG_IGN
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        self._previous = {number: signal.signal(number, self._receive) for number in _signals()}
+        self._previous = {number: signal.signal(number, self._handler) for number in _signals()}
         if self._previous:
             reader, self._writer = os.pipe()
             os.set_blocking(self._writer, False)

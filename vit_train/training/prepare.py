@@ -7,11 +7,13 @@ from typing import Any
 
 import keras
 
+from vit_train.config.convert import show, values_of
+from vit_train.config.own import ACTIVE
 from vit_train.config.schema import Config
 from vit_train.data import sources, split
 from vit_train.data.augmentation import own as own_augmentation
 from vit_train.data.images import Dataset, ImageSource
-from vit_train.machine import backend
+from vit_train.machine import backend, cluster
 from vit_train.models import build, initial, preprocessing
 from vit_train.training.distribution import Devices
 from vit_train.training.features import CachedFeatures
@@ -49,6 +51,8 @@ def prepare(config: Config) -> Prepared:
     """
     devices = Devices(config)
     dataset = sources.load_dataset(config)
+    facts = {**values_of(config), "data": dataset.fingerprint, **dict(ACTIVE.get().files)}
+    cluster.require_same(f"{name}={show(value)}" for name, value in facts.items())
     training, validation = split.training_and_validation(dataset, config.dataset, config.seed)
     own_augmentation.require_works(config.augment, (*training.size, training.channels))
     notes = split.small_class_notes(dataset, config.dataset.validation, config.dataset.folds)

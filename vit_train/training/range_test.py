@@ -10,7 +10,7 @@ from keras import ops
 
 from vit_train.config.schema import Config
 from vit_train.console import doing
-from vit_train.data.pipeline import data_errors, sharded, training_batches
+from vit_train.data.pipeline import data_errors, training_batches
 from vit_train.machine import backend
 from vit_train.training.prepare import Prepared, prepare
 from vit_train.training.schedule import Schedule
@@ -67,10 +67,9 @@ def measure(
 def _in_training(prepared: Prepared, config: Config, steps: int) -> tuple[keras.Model, Any]:
     if prepared.cached:
         prepared.cached.compute(lambda: None)  # there is no state to save before a signal ends the process
-        model, batches = prepared.cached.tail, prepared.cached.training_batches(0, steps)
-    else:
-        model, batches = prepared.model, training_batches(prepared.training, config, 0, steps)
-    return model, sharded(batches, prepared.devices.count)
+        return prepared.cached.tail, prepared.cached.training_batches(0, steps)
+    batches = training_batches(prepared.training, config, 0, steps, part=prepared.devices.part)
+    return prepared.model, batches
 
 
 class _Watcher(keras.callbacks.Callback):

@@ -13,9 +13,10 @@ from vit_train.config.own import validation_metrics
 from vit_train.config.schema import Config
 from vit_train.console import say
 from vit_train.data.images import ImageSource
-from vit_train.data.pipeline import evaluation_batches, sharded, steps_per_epoch, training_batches
+from vit_train.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from vit_train.data.sampling import images_per_epoch
 from vit_train.errors import CheckpointError, Interrupted, NonFiniteLoss
+from vit_train.machine import cluster
 from vit_train.metrics import TRAINING
 from vit_train.progress import TrainingDisplay
 from vit_train.rundir import checkpoint, history
@@ -68,12 +69,13 @@ class Trainer:
         self.images = images_per_epoch(training.labels, config)
         self.steps = steps_per_epoch(self.images, config)
         self.devices = devices
-        self.validation = sharded(evaluation_batches(validation, config), devices.count)
+        self.validation = evaluation_batches(validation, config, devices.part)
         self.log: Callable[[list[Row]], None] = lambda rows: None
         self.progress = Progress()
         self.best: Arrays = {}
         self.metrics: Arrays = {}  # of an epoch that was left in its midst
-        self.stop = StopRequest()
+        self.leads = cluster.leads()  # else it writes nothing, and ends when the process that leads does
+        self.stop = StopRequest(heeded=self.leads)
         self.watcher = _Watcher(self)
         self.saved_step, self.saved_rows, self.saved_at = 0, 0, time.monotonic()
         self.nonfinite_steps, self.looked_at = 0, time.monotonic()
@@ -84,7 +86,9 @@ class Trainer:
         Raises CheckpointError if there are damaged ones only, or none though the run was finished.
         """
         folder = self.run.checkpoints
-        checkpoint.tidy(folder)
+        if self.leads:
+            checkpoint.tidy(folder)
+        cluster.wait()
         found, damages = checkpoint.load(folder)
         for damage in damages:
             say(f"{damage}; the one before it is used")
@@ -112,7 +116,7 @@ class Trainer:
         if self.progress.step:
             where = "where training ended" if self._done() else f"in epoch {len(self.progress.rows) + 1}"
             say(f"resuming after step {self.progress.step}, {where}")
-            history.write(self.progress.rows, self.run.history)
+            self._write_history()
         elif self.run.history.exists():
             say("no checkpoint was saved before the run stopped; it starts again from the first step")
         with self.devices.scope():
@@ -145,7 +149,7 @@ class Trainer:
 
     def _compute_features(self, cached: CachedFeatures) -> None:
         cached.compute(self.stop.check)
-        self.validation = sharded(cached.validation_batches(), self.devices.count)
+        self.validation = cached.validation_batches()
 
     def _done(self) -> bool:
         return history.at_end(self.progress.rows, self.settings)
@@ -159,9 +163,14 @@ class Trainer:
         """Writes a checkpoint; unlike elsewhere, a stop request does not get in between."""
         self._sync()
         self.progress.seconds = time.monotonic() - self.epoch_began
-        arrays = state.all_arrays(self.model, self.running.metrics_variables)
-        checkpoint.save(self.run.checkpoints, Checkpoint(arrays, self.best, dataclasses.asdict(self.progress)))
+        if self.leads:
+            arrays = state.all_arrays(self.model, self.running.metrics_variables)
+            checkpoint.save(self.run.checkpoints, Checkpoint(arrays, self.best, dataclasses.asdict(self.progress)))
         self.saved_step, self.saved_rows, self.saved_at = self.progress.step, len(self.progress.rows), time.monotonic()
+
+    def _write_history(self) -> None:
+        if self.leads:
+            history.write(self.progress.rows, self.run.history)
 
     def _sync(self) -> None:
         if keras.config.backend() == "jax":
@@ -184,9 +193,8 @@ class Trainer:
     def _trained(self, end: int) -> Row:
         """Trains up to the step `end`; gives the epoch's figures."""
         self.running, batches = self._in_training(end)
-        batches = sharded(batches, self.devices.count)
         callbacks: list[keras.callbacks.Callback] = [self.watcher]
-        if (traced := self.config.compute.profile_steps) and not self.progress.rows:
+        if (traced := self.config.compute.profile_steps) and not self.progress.rows and self.leads:
             callbacks.append(Profile(self.run.profile, traced, self.settings.batch_size))
         count = end - self.progress.step
         options = {"verbose": 0, "shuffle": False}  # the batches come in their order
@@ -213,8 +221,8 @@ class Trainer:
             return self.cached.tail, self.cached.training_batches(first, end)
         if self.early and len(self.progress.rows) < self.settings.low_resolution_epochs:
             size = self.settings.low_resolution
-            return self.early, training_batches(self.training, self.config, first, end, size)
-        return self.model, training_batches(self.training, self.config, first, end)
+            return self.early, training_batches(self.training, self.config, first, end, size, self.devices.part)
+        return self.model, training_batches(self.training, self.config, first, end, part=self.devices.part)
 
     def _end_epoch(self, figures: Row) -> None:
         progress = self.progress
@@ -230,7 +238,7 @@ class Trainer:
         if history.best(progress.rows, self.settings.checkpoint.monitor) is row:
             with averaged(self.model, self._sync):
                 self.best = state.model_arrays(self.model)
-        history.write(progress.rows, self.run.history)
+        self._write_history()
         self.log(progress.rows)
         self.display.end_epoch(row)
         if self.due():
