@@ -18,6 +18,7 @@ from vit_train.errors import CheckpointError, VitTrainError
 from vit_train.text import lines, one_line, to_resume
 
 logger = logging.getLogger("vit_train")
+person = 2  # the number of the stream that a person reads; another one where C++ writes to 2 for none to see
 _WIDEST = 1000  # a line in a file, where nothing needs to be folded
 
 

@@ -1,6 +1,6 @@
+import argparse
 import contextlib
 import dataclasses
-import argparse
 import os
 
 import pytest

@@ -7,6 +7,7 @@ hears from each process every few seconds, so that none waits for ever for one t
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,8 +36,10 @@ _SIGNS = ("Gloo", "NCCL", "coordination", "heartbeat", "Socket closed", "UNAVAIL
 class _State:
     joined: bool = False  # whether this process is one of several, or was
     loss: str = ""  # what is said if this process, or another, is lost
+    lost: bool = False
     herald: IO[str] | None = None
-    stdout: int = 1  # a copy of it
+    native: Path = Path()  # what C++ writes meanwhile
+    streams: tuple[int, int] = (1, 2)  # copies of stdout and stderr
 
 
 _state = _State()
@@ -67,14 +70,13 @@ def join() -> None:
         _say_at_death("")
         raise ConfigError(f"compute.devices=cluster: {_reason(error)}") from error
     _state.joined = True
+    _take_native_output()
     _expect("start them again")
     if jax.local_device_count() * jax.process_count() != jax.device_count():
         raise ConfigError(
             f"compute.devices=cluster: process {jax.process_index()} has {jax.local_device_count()} of the "
             f"{jax.device_count()} devices of {jax.process_count()} processes; each must have as many"
         )
-    _state.stdout = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # to which gloo says whom it has found
     console.stderr.quiet = not leads()
 
 
@@ -166,7 +168,10 @@ def tell_of(run: Path) -> Path:
 def _expect(advice: str) -> None:
     """From now on, this is said if a process is lost, be it this one."""
     number, count = place()
-    _state.loss = f"process {number} of {count}: it, or another one, has ended or cannot be reached; {advice}"
+    _state.loss = (
+        f"process {number} of {count}: it, or another one, has ended or cannot be reached; {advice}; what JAX says of "
+        f"it is in {_state.native}"
+    )
     _say_at_death(f"vit-train: {_state.loss}")
 
 
@@ -178,6 +183,7 @@ def losses_explained() -> Iterator[None]:
     except Exception as error:
         if not joined() or not any(word in str(error) for word in _SIGNS):
             raise
+        _state.lost = True
         console.logger.info("another process is lost: %s", error)
         raise VitTrainError(_state.loss) from error
 
@@ -188,7 +194,9 @@ def part() -> None:
 
     jax.distributed.shutdown()  # type: ignore[no-untyped-call]
     _say_at_death("")
-    os.dup2(_state.stdout, 1)
+    _state.native.unlink(missing_ok=True)
+    for number, copy in enumerate(_state.streams, start=1):
+        os.dup2(copy, number)
 
 
 def leave(code: int) -> None:
@@ -199,7 +207,19 @@ def leave(code: int) -> None:
         _say_at_death("")
         sys.stdout.flush()
         sys.stderr.flush()
+        if not _state.lost:
+            _state.native.unlink(missing_ok=True)
         os._exit(code)
+
+
+def _take_native_output() -> None:
+    """Lets a file have what C++ writes to stdout and stderr: whom gloo has found, and pages when a process is lost."""
+    number, name = tempfile.mkstemp(prefix="vit-train-", suffix=".log")
+    _state.native, _state.streams = Path(name), (os.dup(1), os.dup(2))
+    console.person = _state.streams[1]
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors=sys.stderr.errors)
+    for stream in (1, 2):
+        os.dup2(number, stream)
 
 
 def _started_herald() -> IO[str] | None:

@@ -6,6 +6,7 @@ step, and a second ends the process.
 
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -49,7 +50,8 @@ _ending = threading.Lock()
 def _write(text: str, code: str = "") -> None:
     """A line on stderr in the place of an unfinished one, after a control code; past Rich, which may be busy."""
     with suppress(OSError):
-        os.write(2, (f"\r\x1b[K{code}{text}\n" if os.isatty(2) else f"{text}\n").encode())
+        number = getattr(sys.modules.get("vit_train.console"), "person", 2)  # which --help does not load
+        os.write(number, (f"\r\x1b[K{code}{text}\n" if os.isatty(number) else f"{text}\n").encode())
 
 
 class StopRequest:
