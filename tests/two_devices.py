@@ -40,12 +40,12 @@ def observe(losses):
     batches, after_step = trainer.training_batches, trainer.Trainer.after_step
 
     def poison(step, batch):
-        images, labels = batch
+        images, labels, *weights = batch
         bad = (step == POISONED) & (tf.range(tf.shape(labels)[0]) == 0)
-        return tf.where(bad[:, None, None, None], float("inf"), images), labels
+        return tf.where(bad[:, None, None, None], float("inf"), images), labels, *weights
 
-    def poisoned(train, config, first, last, size=None):
-        clean = batches(train, config, first, last, size)
+    def poisoned(train, config, first, last, **part):
+        clean = batches(train, config, first, last, **part)
         if config.augment.placement == "device":
             return clean
         return tf.data.Dataset.zip(tf.data.Dataset.range(first, last), clean).map(poison)

@@ -105,7 +105,7 @@ def _is_no_advice(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()
 
 
-def _take_devices(compute: ComputeConfig, together: bool) -> None:
+def _take_devices(compute: ComputeConfig, together: bool = False) -> None:
     """Loads the backend with the devices that it may use; raises ConfigError if a GPU must be there and is not."""
     name = compute.backend
     if compute.devices == "cpu":
