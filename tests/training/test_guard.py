@@ -81,9 +81,9 @@ def poisoned(monkeypatch):
     batches = trainer.training_batches
 
     def poison(*steps):
-        def poisoned_batches(train, config, first, last, size=None):
+        def poisoned_batches(train, config, first, last, **part):
             numbers = tf.data.Dataset.range(first, last)
-            both = tf.data.Dataset.zip(numbers, batches(train, config, first, last, size))
+            both = tf.data.Dataset.zip(numbers, batches(train, config, first, last, **part))
             bad = tf.constant(steps, tf.int64)
             return both.map(lambda step, batch: (tf.where(tf.reduce_any(step == bad), np.inf, batch[0]), batch[1]))
 

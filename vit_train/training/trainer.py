@@ -219,10 +219,11 @@ class Trainer:
         first = self.progress.step
         if self.cached:
             return self.cached.tail, self.cached.training_batches(first, end)
+        model, size = self.model, None
         if self.early and len(self.progress.rows) < self.settings.low_resolution_epochs:
-            size = self.settings.low_resolution
-            return self.early, training_batches(self.training, self.config, first, end, size, self.devices.part)
-        return self.model, training_batches(self.training, self.config, first, end, part=self.devices.part)
+            model, size = self.early, self.settings.low_resolution
+        part = self.devices.part
+        return model, training_batches(self.training, self.config, first, end, size=size, part=part)
 
     def _end_epoch(self, figures: Row) -> None:
         progress = self.progress
