@@ -50,7 +50,8 @@ class WandB:
 
     def steps(self, name: str) -> set[int]:
         """See Log. A test figure is in the summary, where the last one counts."""
-        return set() if name.startswith("test_") else set(range(int(self.log.summary.get("step", 0)) + 1))
+        summary: Any = self.log.summary  # whose methods have no types
+        return set() if name.startswith("test_") else set(range(int(summary.get("step", 0)) + 1))
 
     def figures(self, step: int, values: Mapping[str, float]) -> None:
         """See Log."""
