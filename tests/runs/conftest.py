@@ -34,7 +34,8 @@ def made(tmp_path: Path) -> Callable[..., RunDir]:
             history.write([row(epoch, share) for epoch, share in enumerate(val_accuracy, 1)], run.history)
         if test_accuracy is not None:
             test = {"loss": 1.25, "accuracy": test_accuracy, "top5_accuracy": 0.99}
-            run.report_json.write_text(json.dumps({"status": "completed", "parameters": 12_345, "test": test}))
+            told = {"status": "completed", "parameters": 12_345, "split": {"test": 10_000}, "test": test}
+            run.report_json.write_text(json.dumps(told))
             run.report_md.write_text(
                 f"# vit: {test_accuracy:.2%} test accuracy\n\n| | images |\n| :-- | --: |\n| test | 7 |\n"
             )

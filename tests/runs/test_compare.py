@@ -74,7 +74,7 @@ def test_a_plugin_differs_by_what_is_in_it_and_not_by_its_path(made, tmp_path, c
 
 
 def test_a_run_beside_a_published_one(made, capsys):
-    made("18-00-00.1-cifar100-vit", val_accuracy=[0.1, *[0.2] * 10], test_accuracy=0.5)
+    made("18-00-00.1-cifar100-vit", ["model.depth=2"], [0.1, *[0.2] * 10], test_accuracy=0.5)
     assert vit_runs(["compare", "latest", *BESIDE, "--plot", "beside.png"]) == 0
     output = capsys.readouterr()
     assert "note: the run has 11 epochs, the published one 100; so their results cannot" in output.err
@@ -88,7 +88,17 @@ def test_a_run_beside_a_published_one(made, capsys):
         ["accuracy", "50.00%", "55.14%"],
         ["top-5", "99.00%", "81.86%"],
     ]
+    settings = rows.index(["config", "run", "published"]) + 2
+    assert rows[settings] == ["model.depth", "2", "8"]
+    assert "run less published" not in output.out
     assert rows[-1] == ["beside.png"]
+
+
+def test_what_a_run_has_more_right_than_a_published_one_has_its_interval(made, capsys):
+    made("18-00-00.1-cifar100-vit", val_accuracy=[0.1] * 100, test_accuracy=0.5)
+    assert vit_runs(["compare", "latest", *BESIDE, "--plot", "beside.png"]) == 0
+    # By hand: 1.96 sqrt((0.5 * 0.5 + 0.5514 * 0.4486) / 10,000)
+    assert ["run less published", "-5.14", "-6.52 to -3.76"] in cells(capsys.readouterr().out)
 
 
 def test_a_run_of_less_data_beside_a_published_one_says_so(made, capsys):

@@ -4,7 +4,10 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from vit_train.config.convert import keys_of, show
+import yaml
+
+from vit_train.config.compose import load_config, to_yaml
+from vit_train.config.convert import flattened, keys_of, show
 from vit_train.config.schema import Config
 from vit_train.console import duration, print_table, put, say
 from vit_train.errors import ConfigError
@@ -125,8 +128,12 @@ def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace
         raise ConfigError(f"--reference {reference.name}: is on {reference.dataset}, and the run is on {dataset}")
     put(str(run.path))
     put(f"beside {reference.name}: {reference.title}")
-    if less := _less_than(reference, config, rows):
+    less = _less_than(reference, config, rows)
+    if less:
         say(f"note: {less}; so their results cannot be set beside each other")
+    theirs = flattened(yaml.safe_load(to_yaml(load_config([f"experiment={reference.name}"]))))
+    if differences := config_differences([config, theirs]):
+        print_table(["config", "run", "published"], differences)
     header = ["epoch", *(text for each in _FIGURES.values() for text in (f"val {each.short}", "published"))]
     print_table(header, reference_rows(rows, reference))
     own = report.get("test") or {}
@@ -143,6 +150,9 @@ def _compare_with(reference: Reference, run: RunDir, options: argparse.Namespace
         ),
     ]
     print_table(["test set", "run", "published"], finals)
+    if "accuracy" in own and not less:
+        outcome = paired.beside_published(own["accuracy"], reference.test["accuracy"], report["split"]["test"])
+        print_table(["test accuracy", "points", "95 % interval"], [["run less published", *outcome]])
     plot_curves({reference.name: reference.rows, run.path.name: rows}, options.plot, early=True)
 
 

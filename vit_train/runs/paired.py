@@ -48,6 +48,16 @@ def difference(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> D
     return Difference(images, only_first, only_second, (float(low), float(high)), p)
 
 
+def beside_published(own: float, published: float, images: int) -> list[str]:
+    """Points of accuracy that a run has more than a published one, and their interval of 95 %.
+
+    Which of the `images` the published one had right is not on record, so both are taken for samples of their own.
+    """
+    error = (sum(accuracy * (1 - accuracy) for accuracy in (own, published)) / images) ** 0.5
+    points, half = 100 * (own - published), 196 * error
+    return [f"{points:+.2f}", f"{points - half:+.2f} to {points + half:+.2f}"]
+
+
 def tested(first: RunDir, second: RunDir) -> Difference | str | None:
     """The difference of two runs, or why it cannot be told; None if one of them has no predictions."""
     if not (is_there(first.predictions) and is_there(second.predictions)):
