@@ -257,7 +257,7 @@ def pathed(table, *paths):
 # How a good file is broken, and how the sentence goes on after its path.
 BROKEN = {
     "no file": (lambda folder, file: None, ": there is no such file; set dataset.root"),
-    "a folder": (lambda folder, file: file.mkdir(), ": is no file; set dataset.root"),
+    "a folder": (lambda folder, file: file.mkdir(), ": is a folder; name the file, or use dataset=folder"),
     "a pipe": (lambda folder, file: os.mkfifo(file), ": is no file; set dataset.root"),
     "nothing": (lambda folder, file: file.touch(), ": is damaged, or no parquet file (Parquet file size is 0 bytes"),
     "cut in half": (as_bytes(lambda data: data[: len(data) // 2]), ": is damaged, or no parquet file (Parquet magic"),

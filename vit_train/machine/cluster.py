@@ -201,9 +201,11 @@ def part() -> None:
 
 def leave(code: int) -> None:
     """Ends this process with `code` if the others may still wait for it: Python's own end would wait for them."""
+    if not joined():
+        return
     import jax
 
-    if joined() and jax.distributed.is_initialized():
+    if jax.distributed.is_initialized():
         _say_at_death("")
         sys.stdout.flush()
         sys.stderr.flush()
