@@ -202,8 +202,8 @@ def test_layer_scale_is_a_gain_on_each_branch():
 def test_swiglu_by_its_formula():
     from vit_train.models.blocks import TransformerBlock
 
-    block, x = TransformerBlock(2, 4, 16, mlp="swiglu", mlp_output_activation=False), np.ones((1, 4, 8), "float32")
-    x = np.random.default_rng(0).normal(size=x.shape).astype("float32")
+    block = TransformerBlock(2, 4, 16, mlp="swiglu", mlp_output_activation=False)
+    x = np.random.default_rng(0).normal(size=(1, 4, 8)).astype("float32")
     block.build(x.shape)
     y = x + array(block.attention(block.attention_norm(x)))
     normed = array(block.mlp_norm(y))

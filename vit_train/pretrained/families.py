@@ -93,23 +93,26 @@ _POOLING = "their pooling, which model.pooling takes the place of"
 _MASKED = "for training on masked images only"
 _TEXT = "of the text encoder"
 
+_TIMM_BLOCKS = (
+    *_norms("blocks.{}.norm1", "blocks.{}.norm2"),
+    *_fused("blocks.{}.attn.qkv.weight", "blocks.{}.attn.qkv.bias"),
+    *_linear("blocks.{}.attn.proj", "block_{}/attention/attention_output", from_heads),
+    *_mlp("blocks.{}.mlp.fc1", "blocks.{}.mlp.fc2"),
+    Row("blocks.{}.gamma_1", ("block_{}/attention_scale/gain",), same),  # of the authors of DeiT III, and DINOv3's
+    Row("blocks.{}.gamma_2", ("block_{}/mlp_scale/gain",), same),
+    *_norm("norm", "norm"),
+)
 TIMM = Family(
     "timm",
     (
         *_linear("patch_embed.proj", "embedding/projection", patches),
         *_tokens("pos_embed", "cls_token", "reg_token", "dist_token", "register_tokens"),
         *_norm("norm_pre", "pre_norm"),
-        *_norms("blocks.{}.norm1", "blocks.{}.norm2"),
-        *_fused("blocks.{}.attn.qkv.weight", "blocks.{}.attn.qkv.bias"),
+        *_TIMM_BLOCKS,
         *_norm("blocks.{}.attn.q_norm", "block_{}/attention/query_norm"),
         *_norm("blocks.{}.attn.k_norm", "block_{}/attention/key_norm"),
-        *_linear("blocks.{}.attn.proj", "block_{}/attention/attention_output", from_heads),
-        *_mlp("blocks.{}.mlp.fc1", "blocks.{}.mlp.fc2"),
         Row("blocks.{}.ls1.gamma", ("block_{}/attention_scale/gain",), same),
         Row("blocks.{}.ls2.gamma", ("block_{}/mlp_scale/gain",), same),
-        Row("blocks.{}.gamma_1", ("block_{}/attention_scale/gain",), same),  # of the DeiT III authors
-        Row("blocks.{}.gamma_2", ("block_{}/mlp_scale/gain",), same),
-        *_norm("norm", "norm"),
         *_norm("fc_norm", "norm"),
     ),
     {r"head(_dist)?\..*": _HEAD, r"attn_pool\..*": _POOLING, r"mask_token|decoder_.*": _MASKED},
@@ -123,17 +126,11 @@ TIMM_DINOV3 = Family(
         *_linear("patch_embed.proj", "embedding/projection", patches),
         Row("cls_token", ("embedding/class_token",), token),
         Row("reg_token", ("embedding/registers",), token),
-        *_norms("blocks.{}.norm1", "blocks.{}.norm2"),
-        *_fused("blocks.{}.attn.qkv.weight", "blocks.{}.attn.qkv.bias"),
+        *_TIMM_BLOCKS,
         Row("blocks.{}.attn.q_bias", ("block_{}/attention/query/bias",), into_heads),
         Row("blocks.{}.attn.v_bias", ("block_{}/attention/value/bias",), into_heads),
-        *_linear("blocks.{}.attn.proj", "block_{}/attention/attention_output", from_heads),
-        *_mlp("blocks.{}.mlp.fc1", "blocks.{}.mlp.fc2"),
         *_linear("blocks.{}.mlp.fc1_g", "block_{}/mlp_gate", dense),
         *_linear("blocks.{}.mlp.fc1_x", "block_{}/mlp_hidden", dense),
-        Row("blocks.{}.gamma_1", ("block_{}/attention_scale/gain",), same),
-        Row("blocks.{}.gamma_2", ("block_{}/mlp_scale/gain",), same),
-        *_norm("norm", "norm"),
     ),
     {r"head\..*": _HEAD},
     lacks="pos_embed",
