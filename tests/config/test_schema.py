@@ -39,7 +39,7 @@ train.low_resolution train.low_resolution_epochs train.cache_features
 train.early_stopping.monitor train.early_stopping.patience train.early_stopping.min_delta train.checkpoint.every
 train.checkpoint.monitor
 evaluate.unknown evaluate.false_alarms
-compute.backend compute.precision compute.devices compute.kernels compute.profile_steps
+compute.backend compute.precision compute.devices compute.kernels compute.batch_parts compute.profile_steps
 logging.tensorboard logging.mlflow logging.wandb
 init plugin seed outputs figures resume
 """.split()

@@ -69,6 +69,7 @@ OTHER = {
     "train.checkpoint.monitor": ["val_loss"],
     "compute.precision": ["bfloat16"],
     "compute.kernels": ["keras"],
+    "compute.batch_parts": ["2"],
     "seed": ["43"],
 }
 # What the key must be compared with, where the tiny config would hide its effect.

@@ -40,6 +40,8 @@ def require_compatible(config: Config) -> None:
         _require_one_size_and_device(config)
     if train.accumulate > 1:
         _require_parts(config)
+    if compute.batch_parts > 1:
+        _require_parts_at_once(config)
     if train.recompute:
         _require_second_pass(config)
     if config.dataset.sampling == "balanced":
@@ -72,6 +74,16 @@ def _require_parts(config: Config) -> None:
         raise ConfigError(f"{parts}: is made for compute.backend=tensorflow and jax; lower train.batch_size instead")
     if config.compute.splits:
         raise ConfigError(f"{parts}: is made for one device; use compute.devices=auto")
+    if config.augment.mixes and config.augment.placement == "device":
+        raise ConfigError(f"{parts}: batches cannot be mixed after they are split; use augment.placement=host")
+
+
+def _require_parts_at_once(config: Config) -> None:
+    parts, size = f"compute.batch_parts={config.compute.batch_parts}", config.train.batch_size
+    if config.compute.batch_parts > size:
+        raise ConfigError(f"{parts}: is more than the images of a step, train.batch_size={size}")
+    if config.train.cache_features:
+        raise ConfigError(f"{parts}: does not go with train.cache_features=true; use compute.batch_parts=1")
     if config.augment.mixes and config.augment.placement == "device":
         raise ConfigError(f"{parts}: batches cannot be mixed after they are split; use augment.placement=host")
 

@@ -36,6 +36,11 @@ class ComputeConfig:
         "slower, to check a number",
         absent="auto",
     )
+    batch_parts: int = key(
+        "parts of each batch that a processor computes at the same time, on TensorFlow: on two cores 2 are faster than "
+        "both cores on each operation; a GPU and other backends take the batch as one",
+        absent=1, minimum=1,
+    )  # fmt: skip
     profile_steps: int = key(
         "steps of the first epoch to trace, after 10 others: what each operation costs is said, and kept in "
         "RUN/profile; 0 traces none",

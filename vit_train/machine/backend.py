@@ -19,7 +19,7 @@ from vit_train.machine import cluster, kernels
 from vit_train.machine.gpu import find_gpu
 from vit_train.machine.precision import choose
 from vit_train.machine.streams import stderr_held_back
-from vit_train.rundir.environment import processor
+from vit_train.rundir.environment import cpu_cores, processor
 
 PACKAGES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 _GPU_EXTRAS = {"tensorflow": "gpu", "jax": "jax-gpu", "torch": "torch"}
@@ -68,6 +68,7 @@ def configure(compute: ComputeConfig, seed: int, together: bool = False) -> None
             f"compute.backend={name}: this process already runs Keras on {keras.config.backend()}; "
             "start a new process for each backend"
         )
+    _share_cores(compute)
     logging.getLogger("tensorflow").addFilter(_is_no_advice)
     _forget_settings_elsewhere()
     keras.utils.clear_session()
@@ -133,6 +134,16 @@ def _take_devices(compute: ComputeConfig, together: bool = False) -> None:
             f"compute.devices=gpu: {PACKAGES[name]} finds no GPU; see whether nvidia-smi lists one, then "
             f"pip install 'vit-train[{_GPU_EXTRAS[name]}]', or take what there is with compute.devices=auto"
         )
+
+
+def _share_cores(compute: ComputeConfig) -> None:
+    """Lets an operation use its part's share of the cores only, where a batch is computed in parts."""
+    if compute.batch_parts == 1 or compute.backend != "tensorflow" or compute.splits or find_gpu("tensorflow"):
+        return
+    import tensorflow as tf
+
+    with suppress(RuntimeError):  # TensorFlow has computed in this process before, and keeps the threads it has
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, len(cpu_cores()) // compute.batch_parts))
 
 
 def _load_torch() -> None:

@@ -74,6 +74,11 @@ def _version(package: str) -> str | None:
         return None
 
 
+def cpu_cores() -> list[int]:
+    """Those this process may use; none where the system cannot share them out."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
 def processor(fact: str) -> str:
     """What /proc/cpuinfo says of the first processor, such as its "model name" or its "flags"; "" if it does not."""
     try:

@@ -13,7 +13,9 @@ from vit_train.rundir import checkpoint, records
 from vit_train.rundir.layout import RunDir
 
 # What works for every run wherever it was trained, and takes no accelerator from one that is training.
-ANYWHERE = ComputeConfig(backend="tensorflow", precision="float32", devices="cpu", kernels="auto", profile_steps=0)
+ANYWHERE = ComputeConfig(
+    backend="tensorflow", precision="float32", devices="cpu", kernels="auto", batch_parts=1, profile_steps=0
+)
 
 
 def load(run: RunDir, compute: ComputeConfig | None = ANYWHERE) -> tuple[Any, tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """`vit-runs figures`: figures and pages of a run that has ended, once more."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from vit_train.console import logged_to, put, say
@@ -34,7 +35,8 @@ def redraw(path: Path) -> list[str]:
     run = RunDir(path)
     with run.locked(), logged_to(run.log):
         report, config = writer.read(run), records.load_config(run)
-        backend.configure(config.compute, config.seed)
+        compute = dataclasses.replace(config.compute, batch_parts=1)  # no training, so all cores for each operation
+        backend.configure(compute, config.seed)
         # These import Keras, as in `vit_train.run`.
         from vit_train.data import sources, split
         from vit_train.report import story
@@ -43,7 +45,7 @@ def redraw(path: Path) -> list[str]:
         test = training = model = None
         if report.test is not None:
             try:
-                model, _ = load(run, config.compute)
+                model, _ = load(run, compute)
             except CheckpointError as error:
                 notes.append(f"the figures of the model are not made again: {error}")
             try:

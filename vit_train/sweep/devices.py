@@ -39,11 +39,6 @@ def _gpu(index: int, jobs: int, gpus: list[str]) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)], **grow}
 
 
-def cpu_cores() -> list[int]:
-    """Those this process may use; none where the system cannot share them out."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-
-
 def visible_gpus() -> list[str]:
     """NVIDIA's GPUs as CUDA_VISIBLE_DEVICES names them: those it has already, or all that the driver lists."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:

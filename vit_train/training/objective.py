@@ -26,6 +26,7 @@ from vit_train.models.resample import Augment, augmentation_inputs
 from vit_train.models.resolution import at_size
 from vit_train.training import own_metrics
 from vit_train.training.accumulate import Accumulating
+from vit_train.training.batch_parts import InParts, batch_parts
 from vit_train.training.optimizer import build_optimizer
 
 register = keras.saving.register_keras_serializable(package="vit_train")
@@ -170,7 +171,7 @@ class CrossEntropy(keras.losses.Loss):
 
 
 @register
-class TrainedModel(Accumulating, keras.Model):
+class TrainedModel(Accumulating, InParts, keras.Model):
     """Counts each example once in its metrics, whatever its weight in the loss; and those of weight 0 not at all.
 
     The metrics `in_validation` are only there while `evaluate` runs: they cost a training step nothing, and no
@@ -211,10 +212,13 @@ def _with_augmentation(network: keras.Model, config: Config, source: tuple[int, 
     network sees `size` x `size` pixels.
     """
     if config.augment.placement == "host":
-        return TrainedModel(network.input, network.output, name="on_host")
-    inputs = augmentation_inputs(config.augment, (*source, network.input_shape[-1]))
-    augmented = Augment(size, name="augment")(inputs)
-    return TrainedModel(inputs, network(augmented), name="on_device")
+        model = TrainedModel(network.input, network.output, name="on_host")
+    else:
+        inputs = augmentation_inputs(config.augment, (*source, network.input_shape[-1]))
+        augmented = Augment(size, name="augment")(inputs)
+        model = TrainedModel(inputs, network(augmented), name="on_device")
+    model.batch_parts = batch_parts(config)
+    return model
 
 
 @register

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import vit_train
 from vit_train.errors import CheckpointError
-from vit_train.sweep.devices import Share, cpu_cores, shares, visible_gpus
+from vit_train.rundir.environment import cpu_cores
+from vit_train.sweep.devices import Share, shares, visible_gpus
 
 
 class LocalProcess:

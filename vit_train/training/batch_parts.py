@@ -1,0 +1,42 @@
+"""A batch in several parts that the cores of a processor compute at the same time: `compute.batch_parts`."""
+
+import itertools
+from typing import Any
+
+import keras
+from keras import ops
+
+from vit_train.config.schema import Config
+from vit_train.machine.gpu import find_gpu
+
+
+class InParts(keras.Model):
+    """A mixin before a model of layers, which computes each of `batch_parts` parts of a batch by itself.
+
+    Nothing in the graph connects the parts before the loss, nor their gradients before they are added up, so TensorFlow
+    works on all of them at once. Most operations of a small model are too short to be shared among cores one by one.
+    """
+
+    batch_parts = 1
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The logits [B, K] of the whole batch. Batch normalisation looks at a part in training."""
+        if self.batch_parts == 1:
+            return super().call(inputs, training=training, mask=mask)
+        count = ops.shape(keras.tree.flatten(inputs)[0])[0]
+        ends = [count * part // self.batch_parts for part in range(self.batch_parts + 1)]
+        parts = [
+            keras.tree.map_structure(lambda each, begin=begin, end=end: each[begin:end], inputs)
+            for begin, end in itertools.pairwise(ends)
+        ]
+        return ops.concatenate([super(InParts, self).call(part, training=training) for part in parts])
+
+
+def batch_parts(config: Config) -> int:
+    """`compute.batch_parts` where it is of use, else 1: TensorFlow alone can work on them at once, on a processor.
+
+    Needs a configured backend.
+    """
+    compute = config.compute
+    alone = compute.backend == "tensorflow" and not compute.splits and find_gpu("tensorflow") is None
+    return compute.batch_parts if alone else 1
