@@ -63,6 +63,9 @@ bench-quick: .venv/installed-dev  ## whether this checkout trains faster or slow
 bench-finetune: .venv/installed-dev .venv-bench/installed  ## measure pretrained models at 224 pixels beside timm and transformers
 	$(RUN)/python -m benchmarks.bench finetune $(ARGS)
 
+bench-accuracy: .venv/installed-dev  ## write how long the recipes of docs/results.md take to 40 to 65 %, beside the baseline
+	$(RUN)/python -m benchmarks.time_to_accuracy
+
 bench-growth: .venv/installed-dev  ## measure time and memory as depth, tokens, width, batch and data set grow
 	$(RUN)/python -m benchmarks.bench growth $(ARGS)
 

@@ -122,13 +122,14 @@ def _record(row: str, seed: int, described: dict[str, Any], run: RunDir, overrid
     """What docs/results.json keeps of a finished run; where its data lies is nobody's business."""
     init = f" init=RUN_OF_{described['init'].upper()}" if "init" in described else ""
     besides = "".join(f" {each}" for each in overrides if not each.startswith("dataset.root="))
+    columns = *TRAINING, *VALIDATION, "seconds"
     report, environment = (json.loads(path.read_text()) for path in (run.report_json, run.environment))
     return {
         "row": row,
         "seed": seed,
         "command": f"vit-train {described['arguments']}{besides}{init} seed={seed}",
         "test": report["test"],
-        "epochs": [{name: each[name] for name in (*TRAINING, *VALIDATION)} for each in history.read(run.history)],
+        "epochs": [{name: each[name] for name in columns} for each in history.read(run.history)],
         "best_epoch": report["best_epoch"],
         "seconds": round(report["training"]["seconds"]),
         "date": date.fromtimestamp(run.report_json.stat().st_mtime).isoformat(),

@@ -107,3 +107,18 @@ def test_a_row_that_is_not_there_is_named(reproduce, capsys):
 def test_a_run_that_fails_ends_it_and_nothing_is_recorded(reproduce, tmp_path):
     assert reproduce("tiny", "model.patch_size=3") == (2, 1)
     assert not (tmp_path / "results.json").exists()
+
+
+def test_minutes_and_operations_until_a_mark(monkeypatch):
+    from benchmarks import time_to_accuracy
+    from vit_train.config.compose import load_config
+
+    monkeypatch.setattr(time_to_accuracy, "training_flop", lambda config, size: size / time_to_accuracy.IMAGES)
+    config = load_config(["experiment=fast", "train.epochs=3", "train.low_resolution_epochs=1"])
+    runs = [
+        [{"val_accuracy": accuracy, "seconds": 60.0 * (seed + 1)} for accuracy in (0.3, 0.5, last)]
+        for seed, last in enumerate((0.7, 0.56))
+    ]
+    minutes, flop = time_to_accuracy._of_recipe("fast", config, runs)
+    assert minutes == "| `fast`, 2 seeds | minutes | 3.0 | 3.0 | 4.5 |  |  |"  # not both pass 60 %
+    assert flop == "| | FLOP | 5.6e+01 | 5.6e+01 | 8.8e+01 |  |  |"  # of 24 pixels once, and of 32

@@ -1,4 +1,4 @@
-"""A step in parts of its batch is the step of the batch."""
+"""A step in parts of its batch, one after another or at the same time, is the step of the batch."""
 
 import numpy as np
 import pytest
@@ -44,8 +44,8 @@ def trained(*keys):
 
 
 whole, figures = trained()
-for parts in PARTS:  # 22 and 5 are no multiples of 4, and 5 has no image for the last of its parts
-    found, in_parts = trained(f"train.accumulate={parts}")
+for keys in KEYS:  # 22 and 5 are no multiples of 4, and 5 has no image for the last of its parts
+    found, in_parts = trained(*keys.split())
     for ours, wanted in zip(found, whole, strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=2e-4, atol=2e-5)
     np.testing.assert_allclose(in_parts, figures, rtol=1e-5)
@@ -55,13 +55,14 @@ SGD = ("optimizer=sgd", "optimizer.learning_rate=0.05")
 
 @pytest.mark.usefixtures("eagerly")
 def test_a_step_in_parts_is_the_step_of_the_whole(run_on):
-    run_on("tensorflow", CODE.replace("PARTS", "[4]"), *SGD)
+    run_on("tensorflow", CODE.replace("KEYS", "['train.accumulate=4', 'compute.batch_parts=6']"), *SGD)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_it_is_in_graphs(run_on, backend):
-    run_on(backend, CODE.replace("PARTS", "[2, 4]"), *SGD, f"compute.backend={backend}")
+    keys = ["train.accumulate=2", "train.accumulate=4", "compute.batch_parts=2 train.accumulate=2"]
+    run_on(backend, CODE.replace("KEYS", str(keys)), *SGD, f"compute.backend={backend}")
 
 
 @pytest.mark.slow
@@ -69,7 +70,7 @@ def test_it_is_in_graphs(run_on, backend):
 @pytest.mark.parametrize("optimizer", ["muon", "lion", "adamw"])
 def test_of_every_optimizer(run_on, optimizer):
     """Adam and Lion take the sign of a gradient, of which rounding may make another where it is 0, so not of each."""
-    code = CODE.replace("PARTS", "[4]").replace("atol=2e-5", "atol=3e-3")
+    code = CODE.replace("KEYS", "['train.accumulate=4']").replace("atol=2e-5", "atol=3e-3")
     run_on("tensorflow", code, f"optimizer={optimizer}")
 
 
@@ -97,17 +98,48 @@ def test_a_non_finite_part_is_a_non_finite_step(tiny):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
-def test_a_stopped_run_continues_exactly(tiny, stopped, tmp_path):
+@pytest.mark.parametrize("key", ["train.accumulate=3", "compute.batch_parts=2"])
+def test_a_stopped_run_continues_exactly(tiny, stopped, tmp_path, key):
     from training.test_features import figures, trained
 
     from vit_train.run import train
     from vit_train.rundir import resume
 
-    expected = trained(tiny("train.accumulate=3", f"outputs={tmp_path}/whole"))
-    run = stopped(tiny("train.accumulate=3"))
+    expected = trained(tiny(key, f"outputs={tmp_path}/whole"))
+    run = stopped(tiny(key))
     train(resume.load([f"resume={run.path}"]))
     for found, wanted in zip(figures(run), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(("name", "parts", "threads"), [("tensorflow", 2, [3]), ("jax", 1, [])])
+@pytest.mark.usefixtures("tensorflow")
+def test_parts_at_once_have_their_share_of_the_cores(monkeypatch, name, parts, threads):
+    import tensorflow as tf
+
+    from vit_train.machine import backend
+    from vit_train.training.batch_parts import batch_parts
+
+    found = []
+    monkeypatch.setattr(backend, "cpu_cores", lambda: [0, 2, 3, 5, 6, 7])
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", found.append)
+    config = load_config(["dataset=digits", "compute.batch_parts=2", f"compute.backend={name}"])
+    backend._share_cores(config.compute)
+    assert found == threads
+    assert batch_parts(config) == parts
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (["train.batch_size=3"], "is more than the images of a step, train.batch_size=3$"),
+        (["train.cache_features=true", "augment=none"], "does not go with train.cache_features=true"),
+        (["augment.mixup=0.2", "augment.placement=device"], "use augment.placement=host$"),
+    ],
+)
+def test_where_parts_cannot_be_computed_at_once_it_is_one_sentence(keys, sentence):
+    with pytest.raises(ConfigError, match=rf"^compute\.batch_parts=4: .*{sentence}"):
+        load_config(["dataset=digits", "compute.batch_parts=4", *keys])
 
 
 @pytest.mark.parametrize(
