@@ -70,8 +70,9 @@ def _of_baseline() -> list[str]:
     config = load_config([f"experiment={BASELINE}"])
     cost = training_flop(config, config.model.image_size)
     epoch = IMAGES * statistics.median(found["seconds"]) / found["images"]
-    curve = [float(each["val_accuracy"]) for each in load_reference(BASELINE).rows]
-    passed = [epoch_of(curve, mark) for mark in MARKS]
+    curve = load_reference(BASELINE).rows  # not of every epoch
+    at = [epoch_of([each["val_accuracy"] for each in curve], mark) for mark in MARKS]
+    passed = [None if place is None else curve[place - 1]["epoch"] for place in at]
     minutes = ["" if each is None else f"{each * epoch / 60:,.0f}" for each in passed]
     flop = ["" if each is None else f"{each * IMAGES * cost:.1e}" for each in passed]
     what = f"`{BASELINE}` as a plain Keras script, extrapolated"
