@@ -46,19 +46,17 @@ def _of_recipe(name: str, config: Config, runs: Sequence[Sequence[dict[str, Any]
     """Two lines: the median over the runs of minutes, and of operations; of the marks that all of them pass."""
     low, early = config.train.low_resolution or config.model.image_size, config.train.low_resolution_epochs
     costs = {size: training_flop(config, size) for size in {low, config.model.image_size}}
-    minutes, flop = [], []
+    sizes = [low] * early + [config.model.image_size] * config.train.epochs
+    minutes: list[float] = []
+    flop: list[float] = []
     for mark in MARKS:
-        passed = [epoch_of([each["val_accuracy"] for each in run], mark) for run in runs]
-        if None in passed:
-            minutes, flop = [*minutes, ""], [*flop, ""]
-            continue
+        passed = [epoch for run in runs if (epoch := epoch_of([each["val_accuracy"] for each in run], mark))]
+        if len(passed) < len(runs):
+            break
         ends = [sum(each["seconds"] for each in run[:epoch]) for run, epoch in zip(runs, passed, strict=True)]
-        sizes = [low] * early + [config.model.image_size] * config.train.epochs
-        spent = [IMAGES * sum(costs[size] for size in sizes[:epoch]) for epoch in passed]
-        minutes.append(f"{statistics.median(ends) / 60:.1f}")
-        flop.append(f"{statistics.median(spent):.1e}")
-    seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
-    return [f"| `{name}`, {seeds} | minutes | {' | '.join(minutes)} |", f"| | FLOP | {' | '.join(flop)} |"]
+        minutes.append(statistics.median(ends) / 60)
+        flop.append(statistics.median(IMAGES * sum(costs[size] for size in sizes[:epoch]) for epoch in passed))
+    return _lines(f"`{name}`, {len(runs)} seed{'s' if len(runs) > 1 else ''}", minutes, flop)
 
 
 def _of_baseline() -> list[str]:
@@ -71,12 +69,18 @@ def _of_baseline() -> list[str]:
     cost = training_flop(config, config.model.image_size)
     epoch = IMAGES * statistics.median(found["seconds"]) / found["images"]
     curve = load_reference(BASELINE).rows  # not of every epoch
-    at = [epoch_of([each["val_accuracy"] for each in curve], mark) for mark in MARKS]
-    passed = [None if place is None else curve[place - 1]["epoch"] for place in at]
-    minutes = ["" if each is None else f"{each * epoch / 60:,.0f}" for each in passed]
-    flop = ["" if each is None else f"{each * IMAGES * cost:.1e}" for each in passed]
-    what = f"`{BASELINE}` as a plain Keras script, extrapolated"
-    return [f"| {what} | minutes | {' | '.join(minutes)} |", f"| | FLOP | {' | '.join(flop)} |"]
+    places = [epoch_of([each["val_accuracy"] for each in curve], mark) for mark in MARKS]
+    passed = [curve[place - 1]["epoch"] for place in places if place]
+    minutes, flop = [each * epoch / 60 for each in passed], [each * IMAGES * cost for each in passed]
+    return _lines(f"`{BASELINE}` as a plain Keras script, extrapolated", minutes, flop)
+
+
+def _lines(what: str, minutes: Sequence[float], flop: Sequence[float]) -> list[str]:
+    """The lines of the table for what was spent until each mark, of which the last may not be passed."""
+    blank = [""] * (len(MARKS) - len(minutes))
+    times = [f"{each:.1f}" if each < 100 else f"{each:,.0f}" for each in minutes]
+    costs = [f"{each:.1e}" for each in flop]
+    return [f"| {what} | minutes | {' | '.join(times + blank)} |", f"| | FLOP | {' | '.join(costs + blank)} |"]
 
 
 def epoch_of(accuracies: Sequence[float], mark: float) -> int | None:

@@ -118,7 +118,6 @@ def test_parts_at_once_have_their_share_of_the_cores(monkeypatch, name, parts, t
     import tensorflow as tf
 
     from vit_train.machine import backend
-    from vit_train.training.batch_parts import batch_parts
 
     found = []
     monkeypatch.setattr(backend, "cpu_cores", lambda: [0, 2, 3, 5, 6, 7])
@@ -126,7 +125,7 @@ def test_parts_at_once_have_their_share_of_the_cores(monkeypatch, name, parts, t
     config = load_config(["dataset=digits", "compute.batch_parts=2", f"compute.backend={name}"])
     backend._share_cores(config.compute)
     assert found == threads
-    assert batch_parts(config) == parts
+    assert backend.batch_parts(config.compute) == parts
 
 
 @pytest.mark.parametrize(

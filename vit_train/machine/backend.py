@@ -138,12 +138,22 @@ def _take_devices(compute: ComputeConfig, together: bool = False) -> None:
 
 def _share_cores(compute: ComputeConfig) -> None:
     """Lets an operation use its part's share of the cores only, where a batch is computed in parts."""
-    if compute.batch_parts == 1 or compute.backend != "tensorflow" or compute.splits or find_gpu("tensorflow"):
+    parts = batch_parts(compute)
+    if parts == 1:
         return
     import tensorflow as tf
 
     with suppress(RuntimeError):  # TensorFlow has computed in this process before, and keeps the threads it has
-        tf.config.threading.set_intra_op_parallelism_threads(max(1, len(cpu_cores()) // compute.batch_parts))
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, len(cpu_cores()) // parts))
+
+
+def batch_parts(compute: ComputeConfig) -> int:
+    """`compute.batch_parts` where it is of use, else 1: TensorFlow alone can work on them at once, on a processor.
+
+    The backend must have its devices.
+    """
+    alone = compute.backend == "tensorflow" and not compute.splits and find_gpu("tensorflow") is None
+    return compute.batch_parts if alone else 1
 
 
 def _load_torch() -> None:

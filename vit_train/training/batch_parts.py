@@ -6,9 +6,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from vit_train.config.schema import Config
-from vit_train.machine.gpu import find_gpu
-
 
 class InParts(keras.Model):
     """A mixin before a model of layers, which computes each of `batch_parts` parts of a batch by itself.
@@ -30,13 +27,3 @@ class InParts(keras.Model):
             for begin, end in itertools.pairwise(ends)
         ]
         return ops.concatenate([super(InParts, self).call(part, training=training) for part in parts])
-
-
-def batch_parts(config: Config) -> int:
-    """`compute.batch_parts` where it is of use, else 1: TensorFlow alone can work on them at once, on a processor.
-
-    Needs a configured backend.
-    """
-    compute = config.compute
-    alone = compute.backend == "tensorflow" and not compute.splits and find_gpu("tensorflow") is None
-    return compute.batch_parts if alone else 1

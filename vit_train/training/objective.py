@@ -20,13 +20,14 @@ from vit_train.data.images import ImageSource
 from vit_train.data.pipeline import steps_per_epoch
 from vit_train.data.sampling import images_per_epoch
 from vit_train.errors import ConfigError
+from vit_train.machine.backend import batch_parts
 from vit_train.metrics import Metric
 from vit_train.models.blocks import TransformerBlock
 from vit_train.models.resample import Augment, augmentation_inputs
 from vit_train.models.resolution import at_size
 from vit_train.training import own_metrics
 from vit_train.training.accumulate import Accumulating
-from vit_train.training.batch_parts import InParts, batch_parts
+from vit_train.training.batch_parts import InParts
 from vit_train.training.optimizer import build_optimizer
 
 register = keras.saving.register_keras_serializable(package="vit_train")
@@ -217,7 +218,7 @@ def _with_augmentation(network: keras.Model, config: Config, source: tuple[int, 
         inputs = augmentation_inputs(config.augment, (*source, network.input_shape[-1]))
         augmented = Augment(size, name="augment")(inputs)
         model = TrainedModel(inputs, network(augmented), name="on_device")
-    model.batch_parts = batch_parts(config)
+    model.batch_parts = batch_parts(config.compute)
     return model
 
 
