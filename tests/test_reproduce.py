@@ -120,5 +120,5 @@ def test_minutes_and_operations_until_a_mark(monkeypatch):
         for seed, last in enumerate((0.7, 0.56))
     ]
     minutes, flop = time_to_accuracy._of_recipe("fast", config, runs)
-    assert minutes == "| `fast`, 2 seeds | minutes | 3.0 | 3.0 | 4.5 |  |  |"  # not both pass 60 %
-    assert flop == "| | FLOP | 5.6e+01 | 5.6e+01 | 8.8e+01 |  |  |"  # of 24 pixels once, and of 32
+    assert minutes == "| `fast`, 2 seeds | minutes | 3.0 | 3.0 | 4.5 |  |  |  |  |"  # not both pass 60 %
+    assert flop == "| | FLOP | 5.6e+01 | 5.6e+01 | 8.8e+01 |  |  |  |  |"  # of 24 pixels once, and of 32
