@@ -74,6 +74,33 @@ def test_of_every_optimizer(run_on, optimizer):
     run_on("tensorflow", code, f"optimizer={optimizer}")
 
 
+# Trains on fewer images than parts and looks at what batch normalisation keeps.
+FEWER = """
+import numpy as np
+from vit_train.config.compose import load_config
+from vit_train.data.images import Examples
+from vit_train.machine import backend
+from vit_train.models import build
+from vit_train.training.objective import compile_model
+
+keys = "experiment=fast dataset=digits model.depth=1 train.batch_size=4 compute.batch_parts=3"
+config = load_config(keys.split())
+backend.configure(config.compute, seed=0)
+images, labels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype("uint8"), np.arange(4, dtype="int32")
+model = compile_model(build.build_model(config.model, 10), Examples(images, labels), config, list("0123456789"))
+for count in (4, 2, 1):
+    log = model.train_on_batch(images[:count].astype("float32"), labels[:count], return_dict=True)
+    assert np.isfinite(log["loss"]), (count, log)
+for variable in model.variables:
+    assert np.isfinite(variable.numpy().astype("float32")).all(), variable.path
+"""
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_fewer_images_than_parts_leave_nothing_undefined(run_on):
+    run_on("tensorflow", FEWER)
+
+
 @pytest.mark.usefixtures("eagerly")
 def test_parts_take_turns(tensorflow):
     from vit_train.training.accumulate import split

@@ -22,8 +22,10 @@ class InParts(keras.Model):
             return super().call(inputs, training=training, mask=mask)
         count = ops.shape(keras.tree.flatten(inputs)[0])[0]
         ends = [count * part // self.batch_parts for part in range(self.batch_parts + 1)]
-        parts = [
-            keras.tree.map_structure(lambda each, begin=begin, end=end: each[begin:end], inputs)
-            for begin, end in itertools.pairwise(ends)
-        ]
-        return ops.concatenate([super(InParts, self).call(part, training=training) for part in parts])
+        logits = []
+        for begin, end in itertools.pairwise(ends):
+            # A part of no image takes one whose logits are dropped: Keras' convolutions return an empty batch as it is.
+            filled = end + 1 // (end - begin + 1)
+            part = keras.tree.map_structure(lambda each, begin=begin, end=filled: each[begin:end], inputs)
+            logits.append(super().call(part, training=training)[: end - begin])
+        return ops.concatenate(logits)
