@@ -29,7 +29,10 @@ from vit_train.errors import ConfigError
         ("dataset=null", "dataset=null: must be one of cifar10, cifar100, digits, folder, hf, npz, table"),
         (
             "experiment=quick",
-            "experiment=quick: must be one of compact, fast, fast_small, finetune, finetune_small, keras_io_2021, ",
+            (
+                "experiment=quick: must be one of compact, fast, fast_small, finetune, finetune_small, keras_io_2021, "
+                "keras_io_2026, keras_io_keras3, "
+            ),
         ),
         ("+dataset=[cifar10,digits]", "+dataset=[cifar10,digits]: must be one of"),
         ("cifar100", "'cifar100': is not KEY=VALUE"),
