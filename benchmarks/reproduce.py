@@ -90,11 +90,10 @@ def _measure(row: str, seed: int, rows: dict[str, Any], options: argparse.Namesp
     run, code = _run(row, seed, rows, options.outputs, overrides)
     if run is None:
         return code
-    measured = [
-        *_recorded(results),
-        _record(row, seed, rows[row], run, overrides),
-    ]  # read now: another row may have ended meanwhile
-    replace_file(results, json.dumps(measured, indent=1) + "\n")
+    record = _record(row, seed, rows[row], run, overrides)
+    measured = [*_recorded(results), record]  # read now: another row may have ended meanwhile
+    lines = ",\n".join(json.dumps(each) for each in measured)  # a run is a line
+    replace_file(results, f"[\n{lines}\n]\n")
     _write_table(options.docs / "results.md", rows, measured)
     return 0
 
@@ -119,7 +118,7 @@ def _finished(folder: Path) -> Iterator[RunDir]:
 
 
 def _record(row: str, seed: int, described: dict[str, Any], run: RunDir, overrides: list[str]) -> dict[str, Any]:
-    """What docs/results.json keeps of a finished run; where its data lies is nobody's business."""
+    """What docs/results.json keeps of a run, epochs to six digits; where its data lies is nobody's business."""
     init = f" init=RUN_OF_{described['init'].upper()}" if "init" in described else ""
     besides = "".join(f" {each}" for each in overrides if not each.startswith("dataset.root="))
     columns = *TRAINING, *VALIDATION, "seconds"
@@ -129,7 +128,7 @@ def _record(row: str, seed: int, described: dict[str, Any], run: RunDir, overrid
         "seed": seed,
         "command": f"vit-train {described['arguments']}{besides}{init} seed={seed}",
         "test": report["test"],
-        "epochs": [{name: each[name] for name in columns} for each in history.read(run.history)],
+        "epochs": [{name: float(f"{each[name]:.6g}") for name in columns} for each in history.read(run.history)],
         "best_epoch": report["best_epoch"],
         "seconds": round(report["training"]["seconds"]),
         "date": date.fromtimestamp(run.report_json.stat().st_mtime).isoformat(),
