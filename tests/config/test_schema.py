@@ -19,7 +19,8 @@ dataset.cache dataset.path_column dataset.label_column dataset.split_column
 dataset.classes dataset.group
 dataset.exclude
 augment.flip augment.rotation augment.zoom augment.shear augment.translate augment.crop_padding augment.crop_scale
-augment.crop_ratio augment.policy augment.num_ops augment.magnitude augment.magnitude_std augment.erase
+augment.crop_ratio augment.source_size augment.policy augment.num_ops augment.magnitude augment.magnitude_std
+augment.erase
 augment.erase_area augment.erase_ratio augment.repeats augment.mixup augment.cutmix augment.mix_probability
 augment.mix_switch augment.mix_off_epochs augment.placement
 model.name model.image_size model.mean model.std model.patch_size model.projection_dim model.depth model.mlp_ratio

@@ -35,6 +35,12 @@ class AugmentConfig:
     crop_ratio: tuple[float, ...] = key(
         "random resized crop: smallest and largest ratio of width to height", absent=[0.75, 1.3333], above=0
     )
+    source_size: int | None = key(
+        "side in pixels at which training pictures are read from their files, up to twice model.image_size, so that a "
+        "random resized crop stays sharp; null reads them at model.image_size",
+        absent=None,
+        minimum=1,
+    )
     policy: Literal["none", "trivial", "rand", "auto_cifar"] = key(
         "TrivialAugmentWide, RandAugment or AutoAugment's table for CIFAR, with torchvision's operations and ranges, "
         "bilinear, and mirrored beyond the border",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from vit_train.config.convert import show
+from vit_train.config.dataset import PICTURES
 from vit_train.errors import ConfigError
 
 Config = Any  # that of `schema`, which asks this module
@@ -21,6 +22,8 @@ def require_compatible(config: Config) -> None:
             "augment.placement=device: batches cannot be mixed after they are split over the devices of "
             f"compute.devices={compute.devices}; use augment.placement=host"
         )
+    if augment.source_size is not None:
+        _require_source_size(config)
     if train.low_resolution is not None:
         config.model.require_size("train.low_resolution", train.low_resolution)
     warmup = config.schedule.warmup
@@ -64,6 +67,17 @@ def _require_one_size_and_device(config: Config) -> None:
             f"train.low_resolution={config.train.low_resolution}: does not go with train.cache_features=true, which "
             "computes the features of one size"
         )
+
+
+def _require_source_size(config: Config) -> None:
+    augment, dataset, size = config.augment, config.dataset.name, config.model.image_size
+    asked = f"augment.source_size={augment.source_size}"
+    if dataset not in PICTURES:
+        raise ConfigError(f"{asked}: is for picture files, and dataset={dataset} has none; use null")
+    if not size <= augment.source_size <= 2 * size:  # beyond that, pixels would be left out where nothing is cropped
+        raise ConfigError(f"{asked}: must be {size} to {2 * size}, once to twice model.image_size={size}")
+    if augment.placement == "device":
+        raise ConfigError(f"{asked}: is made for augment.placement=host; use that")
 
 
 def _require_parts(config: Config) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from vit_train.data.augmentation.apply import Parameters, apply
 from vit_train.data.augmentation.draw import draw, resolve, unvaried
 from vit_train.data.augmentation.mixing import draw_mix, mix_targets
 from vit_train.data.augmentation.own import vary
+from vit_train.data.image_files import ImageFiles
 from vit_train.data.images import ImageSource
+from vit_train.data.packed import PackedImages
 from vit_train.data.parts import WHOLE, Part
 from vit_train.data.sampling import balanced, images_per_epoch
 from vit_train.errors import DataError
@@ -38,7 +41,7 @@ def training_batches(
 
     Of each only what is of this `part`.
     """
-    labels = tf.constant(train.labels)
+    train, labels = as_read(train, config), tf.constant(train.labels)
     steps = steps_per_epoch(images_per_epoch(train.labels, config), config)
     seed, size, augment = config.seed, size or config.model.image_size, config.augment
     classes = int(train.labels.max()) + 1  # a split leaves no class without an image to learn from
@@ -60,6 +63,14 @@ def training_batches(
         return part.weighted(part.take(made, count) if augment.mixes else made, count)
 
     return _made_ahead(tf.data.Dataset.range(first, last), batch)
+
+
+def as_read(train: ImageSource, config: Config) -> ImageSource:
+    """Training pictures as augment.source_size has them read; images in memory are as they are."""
+    size = config.augment.source_size
+    if size is None or not isinstance(train, ImageFiles | PackedImages):
+        return train
+    return replace(train, size=(size, size))
 
 
 def feature_batches(features: tf.Tensor, labels: tf.Tensor, config: Config, first: int, last: int) -> tf.data.Dataset:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from vit_train.config.schema import Config
 from vit_train.data.images import Examples, ImageSource, with_channels
-from vit_train.data.pipeline import evaluation_batches, training_batches
+from vit_train.data.pipeline import as_read, evaluation_batches, training_batches
 from vit_train.report.canvas import figure, mosaic, shorten, without_axes
 from vit_train.rundir.predictions import Predictions
 
@@ -81,7 +81,7 @@ def draw_augmentation(training: ImageSource, config: Config) -> Figure | None:
     """
     count, epochs = min(4, len(training)), 7
     # Rows instead of labels: the pipeline shuffles.
-    few = Examples(training.read(spread(len(training), count)), np.arange(count, dtype=np.int32))
+    few = Examples(as_read(training, config).read(spread(len(training), count)), np.arange(count, dtype=np.int32))
     config = dataclasses.replace(
         config,
         augment=dataclasses.replace(config.augment, placement="host", repeats=1),

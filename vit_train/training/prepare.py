@@ -13,6 +13,7 @@ from vit_train.config.schema import Config
 from vit_train.data import sources, split
 from vit_train.data.augmentation import own as own_augmentation
 from vit_train.data.images import Dataset, ImageSource
+from vit_train.data.pipeline import as_read
 from vit_train.machine import backend, cluster
 from vit_train.models import build, initial, preprocessing
 from vit_train.training.distribution import Devices
@@ -54,7 +55,7 @@ def prepare(config: Config) -> Prepared:
     facts = {**values_of(config), "data": dataset.fingerprint, **dict(ACTIVE.get().files)}
     cluster.require_same(f"{name}={show(value)}" for name, value in facts.items())
     training, validation = split.training_and_validation(dataset, config.dataset, config.seed)
-    own_augmentation.require_works(config.augment, (*training.size, training.channels))
+    own_augmentation.require_works(config.augment, (*as_read(training, config).size, training.channels))
     notes = split.small_class_notes(dataset, config.dataset.validation, config.dataset.folds)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
     network, model, init = new_model(config, training, dataset.class_names, devices)
