@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run install test test-all test-newest chaos parity reproduce same bench bench-quick bench-finetune bench-growth bench-gpu lint format types site wheel
+.PHONY: help run install test test-all test-newest chaos parity reproduce same bench bench-quick bench-finetune bench-accuracy bench-roofline bench-growth bench-gpu lint format types site wheel
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,9 @@ bench-finetune: .venv/installed-dev .venv-bench/installed  ## measure pretrained
 
 bench-accuracy: .venv/installed-dev  ## write how long the recipes of docs/results.md take to 40 to 65 %, beside the baseline
 	$(RUN)/python -m benchmarks.time_to_accuracy
+
+bench-roofline: .venv/installed-dev  ## how near training comes to what the machine can do, by operation; ten minutes
+	$(RUN)/python -m benchmarks.roofline $(ARGS)
 
 bench-growth: .venv/installed-dev  ## measure time and memory as depth, tokens, width, batch and data set grow
 	$(RUN)/python -m benchmarks.bench growth $(ARGS)

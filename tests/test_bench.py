@@ -34,6 +34,24 @@ def test_ours_and_plain_keras_take_turns_on_the_same_network(tmp_path):
     assert (tmp_path / "performance-throughput.png").stat().st_size > 1000
 
 
+COUNTED = """
+from benchmarks.roofline import RECIPES, operations, training_flops
+from vit_train.config.compose import load_config
+for recipe, whole in training_flops().items():
+    arguments, batch, _ = RECIPES[recipe]
+    depth = load_config(arguments.split()).model.depth
+    print(3 * depth * sum(each.flop for each in operations(recipe, "float32")) / batch / whole)
+"""
+
+
+@pytest.mark.slow
+def test_the_roofline_has_most_of_the_operations_that_xla_counts():
+    command = [sys.executable, "-c", COUNTED]
+    shares = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert len(shares) == 4
+    assert all(0.8 < float(share) < 1 for share in shares)  # stem, norms and head are not in it
+
+
 WORKER = """
 from benchmarks import turns
 turns.first_step_done()
