@@ -41,9 +41,8 @@ def train(config: Config, command: str | None = None, together: bool = False) ->
     backend.configure(config.compute, config.seed, together)
     # These import Keras, which takes backend and precision once, when it is first imported.
     from vit_train.data import pipeline
-    from vit_train.models import export, preprocessing
+    from vit_train.models import export
     from vit_train.report import story
-    from vit_train.training import own_metrics
     from vit_train.training.prepare import prepare
 
     console.doing(f"reading {config.dataset.name} and building {config.model.name}")
@@ -56,7 +55,6 @@ def train(config: Config, command: str | None = None, together: bool = False) ->
     _require_room(config, prepared)
     run = _run_dir(config)
     with run.locked(), console.logged_to(run.log):
-        training, validation = prepared.training, prepared.validation
         cluster.tell_of(run.path)
         trainer = _trainer(config, prepared, run)
         with backend.memory_errors_explained(config), cluster.losses_explained():
@@ -77,27 +75,36 @@ def train(config: Config, command: str | None = None, together: bool = False) ->
             ):
                 rows = trainer.fit(log)
                 network = prepared.devices.alone(network)
-                console.doing(f"testing on {len(dataset.test):,} images")
-                deployed = preprocessing.with_preprocessing(
-                    network, training.size, dataset.class_names, config.dataset.fitting
-                )
-                known = pipeline.raw_batches(validation, config.train.batch_size)
-                rule = evaluate.set_rule(deployed, known.as_numpy_iterator(), config.evaluate)
-                with written_beside(run.model) as part:
-                    deployed.save(part)
-                batches = pipeline.raw_batches(dataset.test, config.train.batch_size)
-                own = own_metrics.build(len(dataset.class_names))
-                found = evaluate.predict(deployed, batches.as_numpy_iterator(), metrics=own)
+                deployed, found, rule, own_results = _tested(config, run, prepared, network)
             predictions.write(found, dataset.class_names, run.predictions, dataset.test.paths, rule=rule)
             if config.dataset.folds is not None:
-                _predict_fold(run, config, deployed, dataset, validation)
+                _predict_fold(run, config, deployed, dataset, prepared.validation)
             report = writer.of_training(config, run, sizes, parameters, rows)
             skipped = int(model.optimizer.nonfinite_steps.numpy())
-            own_results = own_metrics.results(own)
             report = writer.with_test(report, found, dataset.class_names, skipped, own_results, rule)
             report = dataclasses.replace(report, exports=export.export_weights(config.model, network, run.ternary))
             console.doing("drawing the figures and pages" if config.figures else "writing the pages")
-            return story.conclude(report, run, config, deployed, dataset.test, training)
+            return story.conclude(report, run, config, deployed, dataset.test, prepared.training)
+
+
+def _tested(config: Config, run: RunDir, prepared: "Prepared", network: Any) -> tuple[Any, Any, Any, Any]:
+    """(the model as it is used, which is saved; its test predictions; its rule for unknown images; own metrics)."""
+    from vit_train.data import pipeline
+    from vit_train.models import preprocessing
+    from vit_train.training import own_metrics
+
+    dataset, batch_size = prepared.dataset, config.train.batch_size
+    console.doing(f"testing on {len(dataset.test):,} images")
+    names, fitting = dataset.class_names, config.dataset.fitting
+    deployed = preprocessing.with_preprocessing(network, prepared.training.size, names, fitting)
+    known = pipeline.raw_batches(prepared.validation, batch_size)
+    rule = evaluate.set_rule(deployed, known.as_numpy_iterator(), config.evaluate)
+    with written_beside(run.model) as part:
+        deployed.save(part)
+    own = own_metrics.build(len(names))
+    batches = pipeline.raw_batches(dataset.test, batch_size)
+    found = evaluate.predict(deployed, batches.as_numpy_iterator(), metrics=own)
+    return deployed, found, rule, own_metrics.results(own)
 
 
 def _follow(config: Config, prepared: "Prepared") -> NoReturn:
