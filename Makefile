@@ -66,7 +66,7 @@ bench-finetune: .venv/installed-dev .venv-bench/installed  ## measure pretrained
 bench-accuracy: .venv/installed-dev  ## write how long the recipes of docs/results.md take to 40 to 65 %, beside the baseline
 	$(RUN)/python -m benchmarks.time_to_accuracy
 
-bench-roofline: .venv/installed-dev  ## how near training comes to what the machine can do, by operation; ten minutes
+bench-roofline: .venv/installed-dev  ## how near training comes to what the machine can do, by operation; five minutes
 	$(RUN)/python -m benchmarks.roofline $(ARGS)
 
 bench-growth: .venv/installed-dev  ## measure time and memory as depth, tokens, width, batch and data set grow

@@ -198,10 +198,13 @@ def _figure(measured: dict[str, Any]) -> Figure:
             if each["precision"] == precision:
                 place = each["flop"] / each["numbers"] / bytes_of_one, each["flop"] / each["seconds"] / 1e9
                 axes.plot(*place, MARKS[each["kind"]], color=COLOURS[each["recipe"]], markersize=5, alpha=0.8)
-        axes.set(xscale="log", yscale="log", title=f"{precision}: a large product has {peak:,.0f} GFLOP/s")
+        axes.set(
+            xscale="log", yscale="log", ylim=(10, 1000), title=f"{precision}: a large product has {peak:,.0f} GFLOP/s"
+        )
         axes.set_xlabel("FLOP for each byte that is read or written")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_major_formatter("{x:g}")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
         axes.grid()
     panels[0].set_ylabel("GFLOP/s")
     for name, colour in COLOURS.items():
