@@ -71,6 +71,7 @@ def test_pictures_in_a_parquet_file_are_read_so_too(tensorflow, stripes, tmp_pat
 def test_a_run_trains_with_it_and_shows_it(tensorflow, stripes, tmp_path):
     arguments = [*SMALL, *QUARTER, "augment.source_size=32", "train.epochs=1", "model.depth=1"]
     assert cli.run(["dataset=folder", f"dataset.root={stripes}", f"outputs={tmp_path}/outputs", *arguments]) == 0
+    assert [*tmp_path.glob("outputs/*/*/figures/augmentation.png")]
 
 
 @pytest.mark.parametrize(
