@@ -59,7 +59,7 @@ def main() -> int:
     bandwidth = _bandwidth(2**20 if quick else 2**26, rounds)
     alone = [each for recipe in RECIPES for precision in PRECISIONS for each in operations(recipe, precision)]
     points = [
-        {**each._asdict(), "run": None, "seconds": seconds}
+        {name: value for name, value in each._asdict().items() if name != "run"} | {"seconds": seconds}
         for each, seconds in zip(alone, _medians([each.run for each in alone], rounds), strict=True)
     ]
     measured = {
